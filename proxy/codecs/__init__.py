@@ -1,0 +1,155 @@
+"""What every codec yields, and the shape of a codec: data types only.
+
+A codec is one wire format in one file of pure functions; a framing (`sse`) another; a provider is a row of
+`providers.yaml`. Nothing here or beside it knows mitmproxy, policies or detectors, and nothing rebuilds JSON: codecs
+name places (paths), `spans` finds and splices them in the raw bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from proxy.events import Usage
+
+Kind = Literal["text", "tool_call", "tool_result", "reasoning", "media", "tool_definition"]
+
+
+class Key(NamedTuple):
+    """In a path: the *name* of a member, not its value. `(…, "input", Key("sk-live-…"))` is a key that carries text."""
+
+    name: str
+
+
+type Path = tuple[str | int | Key, ...]
+"""Where a value stands in a JSON document: member names and array indexes from the root."""
+
+type Json = Any
+"""A parsed JSON value, as orjson gives it."""
+
+
+class Part(NamedTuple):
+    """One string (or long number) of a document: where it stands, what it says, and what it is."""
+
+    path: Path
+    text: str
+    role: str
+    """system | user | assistant | tool | other"""
+    kind: Kind
+    sealed: bool = False
+    """Signed, encrypted or opaque: forwarded byte for byte, never edited."""
+    json: bool = False
+    """The text is itself JSON (OpenAI's `function.arguments`)."""
+    new: bool = True
+    """After the last assistant turn, so not yet seen in an earlier request."""
+
+
+class ToolCall(NamedTuple):
+    """A call in a whole response. `path` is the element that is cut out when the call is denied."""
+
+    call_id: str
+    name: str
+    arguments: Mapping[str, Any]
+    path: Path
+    parts: tuple[int, ...]
+    """Indexes into the response's parts."""
+
+
+class ToolResult(NamedTuple):
+    """A tool's result in a request. `content` is the value a notice replaces when the result is denied."""
+
+    call_id: str
+    name: str
+    content: Path
+    parts: tuple[int, ...]
+    """Indexes into the request's parts."""
+    is_error: bool = False
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A model request, read."""
+
+    model: str | None
+    stream: bool
+    parts: Sequence[Part]
+    results: Sequence[ToolResult] = ()
+    tools: Sequence[str] = ()
+    """Names of the offered tools."""
+    calls: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Tool calls of the history by call id: name and arguments (a result names only the id)."""
+    max_output: int | None = None
+    """The request's own bound on output tokens."""
+    session: str | None = None
+    """The client's own session id, where the body carries one."""
+    turn: int = 0
+    """Number of assistant messages so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole model response, read."""
+
+    model: str | None
+    parts: Sequence[Part]
+    calls: Sequence[ToolCall] = ()
+    stop_reason: str | None = None
+    usage: Usage | None = None
+
+
+type Channel = tuple[str | int, ...]
+"""Names one growing text of a stream: ("text", 0), ("tool_call", 0, 1), ("reasoning", 0) …; the first word is a Kind."""
+
+
+class Fragment(NamedTuple):
+    """A piece of a channel's text carried by one stream event, and where in that event it stands."""
+
+    channel: Channel
+    path: Path
+    text: str
+
+
+class OpenCall(NamedTuple):
+    """A tool call that begins in this event; its arguments arrive as fragments of `channel`."""
+
+    channel: Channel
+    call_id: str
+    name: str
+
+
+class Reading(NamedTuple):
+    """What one stream event says."""
+
+    fragments: Sequence[Fragment] = ()
+    opens: Sequence[OpenCall] = ()
+    closes: Sequence[Channel] = ()
+    """Channels that are complete after this event."""
+    sealed: Sequence[Channel] = ()
+    """Channels whose text must not be edited (signed reasoning)."""
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: Usage | None = None
+    end: bool = False
+    """The message is complete; nothing of it may follow."""
+
+
+class StreamReader(Protocol):
+    """State of one response stream: which calls and blocks are open. One per response, fed in order."""
+
+    def read(self, event: Json) -> Reading:
+        """What one parsed event says. Unknown events yield all their strings as one-shot channels."""
+        ...
+
+    def finish(self) -> Reading:
+        """What the end of the stream closes."""
+        ...
+
+
+class Codec(Protocol):
+    """The functions a codec module offers (modules satisfy this protocol)."""
+
+    NAME: str
+
+    def read_request(self, document: Json) -> Request: ...
+    def read_response(self, document: Json) -> Response: ...
+    def stream_reader(self) -> StreamReader: ...
