@@ -1,0 +1,1 @@
+"""`midstream demo`: a tour over real TLS against a loopback stand-in provider."""
