@@ -1,0 +1,92 @@
+"""`midstream serve` as a user would start it: a process of its own, found by its ready line.
+
+Shared by the demo and the SDK tests; knows the public command line only, none of midstream's modules.
+"""
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy.demo.answers import Api
+
+_HOSTS: dict[Api, str] = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
+_READY = re.compile(r"127\.0\.0\.1:(\d+)")
+
+
+class StartError(Exception):
+    """midstream did not start; the message is what it said."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running midstream."""
+
+    port: int
+    state: Path
+
+    @property
+    def ca_file(self) -> Path:
+        """The CA agents must trust (design contract §8: DIR/ca.pem)."""
+        return self.state / "ca.pem"
+
+    def proxy_url(self, agent: str = "", token: str = "") -> str:
+        """What an agent puts into HTTPS_PROXY."""
+        credentials = f"{agent}:{token}@" if agent else ""
+        return f"http://{credentials}127.0.0.1:{self.port}"
+
+
+def command(policies: Sequence[Path], upstream: str, upstream_ca: Path, state: Path) -> list[str]:
+    """The command line: both providers' hosts are sent to `upstream` (HOST:PORT), names and verification unchanged."""
+    line = [sys.executable, "-m", "proxy", "serve", "--listen", "127.0.0.1:0", "--state", str(state)]
+    line += ["--upstream-ca", str(upstream_ca)]
+    line += [f"--connect-to={host}={upstream}" for host in _HOSTS.values()]
+    return line + [f"--policy={policy}" for policy in policies]
+
+
+@contextmanager
+def serving(
+    policies: Sequence[Path], upstream: str, upstream_ca: Path, state: Path, *, grace: float = 5, within: float = 60
+) -> Iterator[Served]:
+    """Start midstream, wait for its ready line at most `within` seconds, stop it with SIGTERM afterwards.
+
+    Raises:
+        StartError: it exited or stayed silent instead of getting ready.
+    """
+    line = [*command(policies, upstream, upstream_ca, state), f"--grace={grace:g}"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 -- our own command
+        errors: list[str] = []
+        assert process.stderr is not None
+        reading = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
+        reading.start()
+        try:
+            yield Served(_port(process, errors, within), state)
+        finally:
+            process.terminate()
+            _wait(process, grace)
+            reading.join()
+
+
+def _port(process: subprocess.Popen[str], errors: list[str], within: float) -> int:
+    assert process.stdout is not None
+    silence = threading.Timer(within, process.kill)  # ends the blocking read below
+    silence.start()
+    try:
+        first = process.stdout.readline()
+    finally:
+        silence.cancel()
+    if (found := _READY.search(first)) is None:
+        process.wait()
+        raise StartError("".join(errors) or first or f"midstream exited with status {process.returncode}")
+    return int(found[1])
+
+
+def _wait(process: subprocess.Popen[str], grace: float) -> None:
+    try:
+        process.wait(grace + 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
