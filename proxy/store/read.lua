@@ -1,0 +1,3 @@
+-- All fields of a subject's ledgers, after the sweep. ARGV: now, ttl.
+
+return redis.call('HGETALL', LEDGERS)
