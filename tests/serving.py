@@ -14,3 +14,29 @@ agents:
   list: [{{id: {AGENT}, token_sha256: "{sha256(TOKEN.encode()).hexdigest()}", labels: {{team: core}}}}]
 """
 """A policy fragment under which only `AGENT` with `TOKEN` may speak."""
+
+GUARDED = f"""version: 1
+{IDENTITY}
+rules:
+  - id: secrets-stay-home
+    at: [pre_llm_request, post_llm_response, pre_tool_execution, post_tool_execution]
+    find: [secret]
+    verdict: modify
+    edit: redact
+  - id: pii-by-placeholder
+    at: pre_llm_request
+    find: [pii]
+    verdict: modify
+    edit: pseudonymise
+  - id: no-injected-instructions
+    at: post_tool_execution
+    find: [injection]
+    verdict: modify
+    edit: strip
+  - id: no-dotenv
+    at: pre_tool_execution
+    when: tool.arguments.exists(k, string(tool.arguments[k]).matches('(^|/)[.]env([.]|$)'))
+    verdict: deny
+    reason: credential files stay on the machine
+"""
+"""What most tests want of a policy: redaction both ways, placeholders, stripping, one denied call."""

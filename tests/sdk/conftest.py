@@ -85,6 +85,10 @@ class Behind:
         self._made.append(way)
         return way
 
+    def served(self, policy: str, name: str = "") -> Served:
+        """The midstream itself, for its state folder."""
+        return self._start(policy, name)
+
     def close(self) -> None:
         for way in self._made:
             way.close()
