@@ -9,7 +9,7 @@ from typing import Final
 
 import certifi
 
-from certs.ca import write_atomically
+from certs.ca import Authority, ensure, write_atomically
 
 SYSTEM_ROOTS: Final = (
     Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Ubuntu, Alpine, Arch, Gentoo
@@ -37,6 +37,13 @@ def system_roots(environ: Mapping[str, str], places: tuple[Path, ...] = SYSTEM_R
             raise BundleError(f"SSL_CERT_FILE names {own}, which is not a readable file of PEM certificates")
         return Path(own)
     return next((path for path in places if _holds_certificates(path)), Path(certifi.where()))
+
+
+def prepare(state: Path, environ: Mapping[str, str]) -> Authority:
+    """The CA of the directory `state`, made if need be, with a fresh `ca-bundle.pem` beside it."""
+    authority = ensure(state)
+    write_bundle(authority.certificate, authority.bundle, system_roots(environ))
+    return authority
 
 
 def write_bundle(authority: Path, destination: Path, roots: Path) -> Path:

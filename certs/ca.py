@@ -45,6 +45,11 @@ class Authority:
     expires: datetime
     notice: str | None = None
 
+    @property
+    def bundle(self) -> Path:
+        """Where the system's roots and this CA stand together, once `bundle.prepare` wrote them."""
+        return self.certificate.with_name("ca-bundle.pem")
+
 
 def ensure(state: Path, now: datetime | None = None) -> Authority:
     """The CA of `state` (an existing directory): the one that is there, or a new one if there is none or it expired.

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from certs import bundle
-
 
 class ConfigError(ValueError):
     """A setting is wrong; the message is one sentence for people and names the flag or variable."""
@@ -67,6 +65,13 @@ def _text(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds control characters")
     return text
+
+
+def _agent(text: str) -> str:
+    # RFC 7617 §2: a user-id with a colon cannot be told from its password.
+    if ":" in text:
+        raise ValueError("holds a colon, which proxy credentials cannot")
+    return _text(text)
 
 
 def _address(text: str) -> Address:
@@ -173,7 +178,7 @@ _ROWS: Final = (
     Setting("workers", _count, "N", "worker processes (1)"),
     Setting("store", _text, "URL", "budgets' store: redis://, rediss://, valkey://, sqlite:/// (a file in the state)"),
     Setting("state", Path, "DIR", "state directory: CA, store, audit log (~/.local/state/midstream)"),
-    Setting("agent", _text, "NAME", "the agent's name, where no credentials say it"),
+    Setting("agent", _agent, "NAME", "the agent's name, where no credentials say it"),
     Setting("grace", _seconds, "SECONDS", "how long streams may finish after SIGTERM (30)"),
     Setting("log_level", _one_of("debug", "info", "warning", "error"), "LEVEL", "debug, info, warning or error"),
     Setting("log_format", _one_of("text", "json"), "FORMAT", "text or json"),
@@ -246,6 +251,6 @@ def inherited() -> dict[str, str]:
     return dict(os.environ)
 
 
-def system_roots() -> Path:
-    """The roots this machine trusts, by its environment."""
-    return bundle.system_roots(os.environ)
+def debugging() -> bool:
+    """Whether MIDSTREAM_LOG_LEVEL asks for debug."""
+    return os.environ.get("MIDSTREAM_LOG_LEVEL") == "debug"

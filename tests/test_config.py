@@ -57,6 +57,7 @@ def test_connect_to_is_repeated_or_comma_separated() -> None:
         ("upstream_ca", "/nowhere/ca.pem", "cannot be read: No such file or directory"),
         ("upstream_ca", "/dev/null", "holds no PEM certificate"),
         ("log_level", "loud", "is none of debug, info, warning, error"),
+        ("agent", "a:b", "holds a colon, which proxy credentials cannot"),
         ("agent", "a\tb", "holds control characters"),
     ],
 )

@@ -1,0 +1,205 @@
+"""The command line: parse and print only. What a command does stands in the module it imports when it is called.
+
+Errors are one sentence on stderr. Exit codes: 0 well, 1 a finding or a failed check, 2 wrong usage; `run` exits as
+its command does. Every command has `--json`.
+"""
+
+import argparse
+import asyncio
+import shlex
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn
+
+import orjson
+
+from proxy import config as settings
+from proxy.config import Config, ConfigError
+
+_RUN: Final = ("connect_to", "upstream_ca", "store", "state", "agent", "log_level", "log_format")
+
+_STATUS: Final = {
+    "ConfigError": 2,
+    "PolicyError": 2,
+    "CAError": 1,
+    "BundleError": 1,
+    "StoreError": 1,
+    "AuditError": 1,
+    "WorkerError": 1,
+    "BudgetUnavailable": 1,
+}
+"""Errors of our own that are told as they are, by class name: importing their modules would slow every command down."""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose errors are one sentence, and which takes no abbreviated flags: they would not stay unambiguous."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line; returns its exit status. Unexpected errors escape (see `__main__`)."""
+    own, child = _split(argv)
+    try:
+        arguments = _parser().parse_args(own)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    arguments.child = child
+    if child and arguments.name != "run":
+        return _say("only `midstream run` takes a command after --", 2)
+    try:
+        return _COMMANDS[arguments.name].call(arguments)
+    except Exception as error:
+        status = next((_STATUS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in _STATUS), None)
+        if status is None or not type(error).__module__.startswith(("proxy.", "certs.")):
+            raise
+        return _say(str(error), status)
+
+
+def wants_debug(argv: Sequence[str]) -> bool:
+    """Whether `--log-level debug` or its variable is set, as far as can be told without parsing."""
+    own = " ".join(_split(argv)[0])
+    return "--log-level debug" in own or "--log-level=debug" in own or settings.debugging()
+
+
+# -- commands: each takes the parsed arguments and returns the exit status
+
+
+def _serve(arguments: Namespace) -> int:
+    from proxy.serve import Running, serve
+
+    def announce(proxy: Running) -> None:
+        url, ca = f"http://{proxy.address}", str(proxy.authority.certificate)
+        _print(arguments, {"listening": url, "ca": ca}, [f"midstream listening on {url} (CA {ca})"])
+        if proxy.authority.notice:
+            _say(proxy.authority.notice)
+
+    config = _config(arguments)
+    _warn_without_policy(config)
+    return asyncio.run(serve(config, announce))
+
+
+def _run(arguments: Namespace) -> int:
+    from proxy.run import CommandError, run, summary_lines
+
+    if not arguments.child:
+        raise ConfigError("give the command to run after --, as in: midstream run -p POLICY -- COMMAND")
+    config = _config(arguments)
+    _warn_without_policy(config)
+    with tempfile.TemporaryDirectory(prefix="midstream-") as temporary:
+        if not settings.state_given(vars(arguments)):
+            config = replace(config, state=Path(temporary))
+        try:
+            outcome = asyncio.run(run(config, arguments.child))
+        except CommandError as error:
+            return _say(str(error), error.status)
+    if arguments.json:
+        sys.stderr.buffer.write(orjson.dumps({"status": outcome.status, **outcome.summary}) + b"\n")
+    else:
+        for line in summary_lines(outcome.summary):
+            _say(line)
+    return outcome.status
+
+
+def _certs(arguments: Namespace) -> int:
+    from certs import bundle, trust
+
+    authority = bundle.prepare(settings.prepared(_config(arguments)).state, settings.inherited())
+    if authority.notice:
+        _say(authority.notice)
+    ca = str(authority.certificate)
+    if arguments.what == "path":
+        return _print(arguments, {"ca": ca, "bundle": str(authority.bundle)}, [ca])
+    variables = trust.environment(arguments.proxy, authority.certificate, authority.bundle)
+    return _print(arguments, variables, [f"export {name}={shlex.quote(value)}" for name, value in variables.items()])
+
+
+# -- what commands share
+
+
+def _config(arguments: Namespace) -> Config:
+    return settings.load(vars(arguments), getattr(arguments, "policy", None) or ())
+
+
+def _print(arguments: Namespace, value: Any, lines: Iterable[str]) -> int:
+    """One JSON value on stdout with --json, else the lines."""
+    text = orjson.dumps(value).decode() if arguments.json else "\n".join(lines)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    return 0
+
+
+def _say(sentence: str, status: int = 0) -> int:
+    """Tell people on stderr."""
+    sys.stderr.write(f"midstream: {sentence}\n")
+    return status
+
+
+def _warn_without_policy(config: Config) -> None:
+    if not config.policies:
+        _say("no policy given (-p): everything is permitted and nothing is redacted")
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Ours, and what stands after the first `--`."""
+    at = argv.index("--") if "--" in argv else len(argv)
+    return list(argv[:at]), list(argv[at + 1 :])
+
+
+# -- the command table
+
+
+class Command(NamedTuple):
+    """A command: its line in --help, what it does, the settings it reads, and what else it is parsed with."""
+
+    help: str
+    call: Callable[[Namespace], int]
+    settings: tuple[str, ...] = ()
+    policy: str | None = None
+    """How --help names `-p`; None where the command takes no policy."""
+    more: Callable[[Parser], object] = lambda parser: None
+
+
+def _certs_arguments(parser: Parser) -> None:
+    parser.add_argument("what", choices=("path", "env"), help="the CA's file, or exports for a client's shell")
+    parser.add_argument("--proxy", metavar="URL", default="http://127.0.0.1:8080", help="the proxy's URL (env)")
+
+
+_COMMANDS: Final[Mapping[str, Command]] = {
+    "run": Command("run COMMAND behind its own proxy: midstream run -p POLICY -- COMMAND", _run, _RUN, "policy file"),
+    "serve": Command("run the proxy until SIGTERM; SIGHUP reloads the policy", _serve, tuple(settings.SETTINGS), "p"),
+    "certs": Command(
+        "the CA: its file, or exports that make a client trust it", _certs, ("state",), None, _certs_arguments
+    ),
+}
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="midstream", description="A transparent intercepting proxy for model and tool traffic.")
+    parser.add_argument("--version", action="version", version=f"midstream {version('midstream')}")
+    commands = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
+    for name, command in _COMMANDS.items():
+        _add(commands.add_parser(name, help=command.help, description=command.help), command)
+    return parser
+
+
+def _add(parser: Parser, command: Command) -> None:
+    if command.policy:
+        parser.add_argument(
+            "-p", "--policy", action="append", metavar="FILE", help="policy file or folder (repeatable)"
+        )
+    for name in command.settings:
+        setting = settings.SETTINGS[name]
+        action = "append" if setting.many else "store"
+        parser.add_argument(setting.flag, action=action, metavar=setting.metavar, help=setting.help)
+    command.more(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
