@@ -139,9 +139,10 @@ class Dispatcher(addonmanager.AddonManager):
         before = getattr(data, "response", None)
         if self._ask_policy(name, data, exc):
             return True
-        if name in _REPLACEABLE and isinstance(data, http.HTTPFlow) and data.response not in (None, before):
-            data.request.stream = False
-            return False
+        if name in _REPLACEABLE and isinstance(data, http.HTTPFlow):
+            if data.response is not None and data.response is not before:
+                data.request.stream = False
+                return False
         if name == "client_connected" or name == "server_connect":
             target = data if isinstance(data, Client) else data.server
             target.error = "midstream: a policy hook failed"

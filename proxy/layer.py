@@ -151,12 +151,19 @@ class UpstreamFailedHook(commands.StartHook):  # type: ignore[no-untyped-call]  
     flow: http.HTTPFlow
 
 
-@dataclass
-class GuardFailedHook(commands.StartHook):  # type: ignore[no-untyped-call]  # mitmproxy is untyped
-    """A guard or a stream callable failed with `exc`; the flow was aborted."""
+@dataclass(frozen=True)
+class GuardFailure:
+    """What the addon's `midstream_guard_failed` is told: the flow, already aborted, and what was raised."""
 
     flow: http.HTTPFlow
     exc: BaseException
+
+
+@dataclass
+class MidstreamGuardFailedHook(commands.StartHook):  # type: ignore[no-untyped-call]  # mitmproxy is untyped
+    """A guard or a stream callable failed; the flow was aborted."""
+
+    failure: GuardFailure
 
 
 class GuardedStream(HttpStream):
@@ -453,7 +460,7 @@ class GuardedStream(HttpStream):
         """A guard or stream callable failed: nothing more of this flow is delivered, and the addon is told."""
         logger.error("a stream failed with %s: flow aborted", where(exc))
         yield from self.abort("midstream: the response could not be checked", error_hook=True)
-        yield GuardFailedHook(self.flow, exc)
+        yield MidstreamGuardFailedHook(GuardFailure(self.flow, exc))
 
     def abort(self, reason: str, *, error_hook: bool) -> Commands[None]:
         """Cut both sides off, so that neither takes it for an end; then tell the addon through `error`."""

@@ -1,4 +1,4 @@
-"""Real sockets for tests: a throwaway CA, a raw TLS upstream that is scripted by a coroutine, and raw h1 and h2 clients.
+"""Real sockets for tests: a throwaway CA, a raw TLS upstream scripted by a coroutine, and raw h1 and h2 clients.
 
 Nothing of mitmproxy and nothing of the product's logic is here, so that what arrives is judged by other code.
 """
