@@ -1,6 +1,6 @@
 """`midstream serve` as a user would start it: a process of its own, found by its ready line.
 
-Shared by the demo and the SDK tests; knows the public command line only, none of midstream's modules.
+Shared by the demo and the SDK tests; knows the public command line only, none of the modules behind it.
 """
 
 import re
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from proxy import config
 from proxy.demo.answers import Api
 
 _HOSTS: dict[Api, str] = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
@@ -58,7 +59,9 @@ def serving(
         StartError: it exited or stayed silent instead of getting ready.
     """
     line = [*command(policies, upstream, upstream_ca, state), f"--grace={grace:g}"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603 -- our own command
+    with subprocess.Popen(  # noqa: S603 -- our own command
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
+    ) as process:
         errors: list[str] = []
         assert process.stderr is not None
         reading = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
@@ -69,6 +72,11 @@ def serving(
             process.terminate()
             _wait(process, grace)
             reading.join()
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, without settings of a midstream of their own."""
+    return {name: value for name, value in config.inherited().items() if not name.startswith("MIDSTREAM_")}
 
 
 def _port(process: subprocess.Popen[str], errors: list[str], within: float) -> int:

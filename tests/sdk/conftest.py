@@ -19,7 +19,10 @@ PERMIT_ALL = "version: 1\n"
 
 
 class Way:
-    """Makes SDK clients that go one way, closes the synchronous ones, and counts what they send."""
+    """Makes SDK clients that go one way, closes the synchronous ones, and counts what they send.
+
+    Clients are `Any`: tests write plain dicts where the SDKs' types want their own, and that is what users do.
+    """
 
     def __init__(self, provider: StandIn, served: Served | None, credentials: tuple[str, str] = (AGENT, TOKEN)) -> None:
         self.sent = 0
@@ -40,25 +43,25 @@ class Way:
     async def _count_async(self, _: object) -> None:
         self.sent += 1
 
-    def openai(self, **options: Any) -> OpenAI:
+    def openai(self, **options: Any) -> Any:
         http = DefaultHttpxClient(**self._http, event_hooks={"request": [self._count]})
         client = OpenAI(api_key=KEY, http_client=http, **self._options("/v1"), **options)
         return self._stack.enter_context(client)
 
-    def anthropic(self, **options: Any) -> Anthropic:
+    def anthropic(self, **options: Any) -> Any:
         http = DefaultHttpxClient(**self._http, event_hooks={"request": [self._count]})
         client = Anthropic(api_key=KEY, http_client=http, **self._options(""), **options)
         return self._stack.enter_context(client)
 
-    def async_openai(self, **options: Any) -> AsyncOpenAI:
+    def async_openai(self, **options: Any) -> Any:
         http = DefaultAsyncHttpxClient(**self._http, event_hooks={"request": [self._count_async]})
         return AsyncOpenAI(api_key=KEY, http_client=http, **self._options("/v1"), **options)
 
-    def async_anthropic(self, **options: Any) -> AsyncAnthropic:
+    def async_anthropic(self, **options: Any) -> Any:
         http = DefaultAsyncHttpxClient(**self._http, event_hooks={"request": [self._count_async]})
         return AsyncAnthropic(api_key=KEY, http_client=http, **self._options(""), **options)
 
-    def _options(self, suffix: str) -> dict[str, str]:
+    def _options(self, suffix: str) -> dict[str, Any]:
         return {name: url + suffix for name, url in self._base.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.demo.answers import Answer, Call, Raw, Received, Text, says
+from proxy.demo.answers import Answer, Call, Raw, Received, Scenario, Text, says
 from proxy.demo.stand_in import StandIn
 from tests.sdk.conftest import ANTHROPIC_MODEL, OPENAI_MODEL, Behind, Way
 from tests.serving import GUARDED
@@ -157,6 +157,10 @@ def test_a_secret_of_the_history_is_the_same_marker_every_turn(way: Way, stand_i
 # Downward
 
 
+def _always(answer: Answer) -> Scenario:
+    return lambda _: answer
+
+
 def _cuts(text: str) -> list[tuple[str, str]]:
     return [(text[:at], text[at:]) for at in range(1, len(text))]
 
@@ -192,7 +196,7 @@ def test_a_secret_in_a_streamed_text_at_every_cut(way: Way, stand_in: StandIn, a
     text = f"Use {SECRET} today."
     got = set()
     for pieces in [(text,), *_cuts(text), tuple(text)]:
-        stand_in.scenario = lambda _, pieces=pieces: says(*pieces)
+        stand_in.scenario = _always(says(*pieces))
         got.add(TEXTS[api](way))
     assert len(got) == 1
     assert SECRET not in (only := got.pop())
@@ -204,7 +208,7 @@ def test_a_secret_in_streamed_arguments_at_every_cut(way: Way, stand_in: StandIn
     whole = json.dumps({"city": f"Use {SECRET} “today”"})
     got = set()
     for fragments in [(whole,), *_cuts(whole), tuple(whole)]:
-        stand_in.scenario = lambda _, fragments=fragments: Answer((Call("get_weather", fragments),))
+        stand_in.scenario = _always(Answer((Call("get_weather", fragments),)))
         got.add(ARGUMENTS[api](way, [_user("Go.")])["city"])
     assert len(got) == 1
     assert SECRET not in (only := got.pop())

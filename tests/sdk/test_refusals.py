@@ -31,7 +31,8 @@ def test_a_denied_request_stops_openai_at_once(behind: Behind, stand_in: StandIn
         with pytest.raises(openai.BadRequestError, match=REASON) as refused:
             client.chat.completions.create(model=OPENAI_MODEL, messages=ASK, stream=streaming)
         assert refused.value.response.headers["x-should-retry"] == "false"
-        assert {"message", "type", "param", "code"} <= refused.value.body.keys()
+        body: Any = refused.value.body
+        assert {"message", "type", "param", "code"} <= body.keys()
     assert way.sent == 2
     assert stand_in.requests == []
 
@@ -41,8 +42,8 @@ def test_a_denied_request_stops_anthropic_at_once(behind: Behind, stand_in: Stan
     client = way.anthropic()
     with pytest.raises(anthropic.BadRequestError, match=REASON) as refused:
         client.messages.create(model=ANTHROPIC_MODEL, max_tokens=9, messages=ASK)
-    assert refused.value.body["type"] == "error"
-    assert refused.value.body["error"]["type"] == "invalid_request_error"
+    body: Any = refused.value.body
+    assert (body["type"], body["error"]["type"]) == ("error", "invalid_request_error")
     with (
         pytest.raises(anthropic.BadRequestError, match=REASON),
         client.messages.stream(model=ANTHROPIC_MODEL, max_tokens=9, messages=ASK),
