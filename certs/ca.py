@@ -8,6 +8,7 @@ Leaves are mitmproxy's business; bundles and variables stand in `bundle` and `tr
 """
 
 import fcntl
+import logging
 import os
 import secrets
 import tempfile
@@ -24,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
+logger = logging.getLogger(__name__)
+
 LIFETIME: Final = timedelta(days=3650)
 """As long as mkcert's and mitmproxy's roots: every renewal has to reach every client's trust."""
 BACKDATED: Final = timedelta(days=2)
@@ -37,7 +40,7 @@ class CAError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A usable CA on disk. `notice` is a sentence for the operator when it was made, renewed or will soon expire."""
+    """A usable CA on disk. `notice`, logged too, is a sentence for the operator: it was renewed or will soon expire."""
 
     certificate: Path
     key: Path
@@ -60,6 +63,8 @@ def ensure(state: Path, now: datetime | None = None) -> Authority:
     try:
         with _locked(state):
             notice = _made_or_kept(state, now)
+            if notice:
+                logger.warning("%s", notice)
             certificate, key = _load(state)
             _write(_combined(state), _key_pem(key) + _pem(certificate), 0o600)
     except OSError as error:
@@ -88,7 +93,7 @@ def _made_or_kept(state: Path, now: datetime) -> str | None:
     certificate, key = state / "ca.pem", state / "ca-key.pem"
     if not certificate.exists() and not key.exists():
         _make(state, now)
-        return f"a new CA was made: {certificate}"
+        return None
     if missing := next((path for path in (certificate, key) if not path.exists()), None):
         raise CAError(f"{missing} is missing: restore it, or remove ca.pem and ca-key.pem in {state} to have a new CA")
     expires = _load(state)[0].not_valid_after_utc

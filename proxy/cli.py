@@ -6,7 +6,6 @@ its command does. Every command has `--json`.
 
 import argparse
 import asyncio
-import shlex
 import sys
 import tempfile
 from argparse import Namespace
@@ -18,8 +17,10 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import orjson
 
+from proxy import commands
 from proxy import config as settings
-from proxy.config import Config, ConfigError
+from proxy.commands import Line
+from proxy.config import SETTINGS, Config, ConfigError
 
 _RUN: Final = ("connect_to", "upstream_ca", "store", "state", "agent", "log_level", "log_format")
 
@@ -27,6 +28,7 @@ _STATUS: Final = {
     "ConfigError": 2,
     "PolicyError": 2,
     "CAError": 1,
+    "StartError": 1,
     "BundleError": 1,
     "StoreError": 1,
     "AuditError": 1,
@@ -79,9 +81,7 @@ def _serve(arguments: Namespace) -> int:
 
     def announce(proxy: Running) -> None:
         url, ca = f"http://{proxy.address}", str(proxy.authority.certificate)
-        _print(arguments, {"listening": url, "ca": ca}, [f"midstream listening on {url} (CA {ca})"])
-        if proxy.authority.notice:
-            _say(proxy.authority.notice)
+        _report([Line({"listening": url, "ca": ca}, f"midstream listening on {url} (CA {ca})")], arguments)
 
     config = _config(arguments)
     _warn_without_policy(config)
@@ -110,17 +110,26 @@ def _run(arguments: Namespace) -> int:
     return outcome.status
 
 
-def _certs(arguments: Namespace) -> int:
-    from certs import bundle, trust
+def _demo(arguments: Namespace) -> int:
+    from proxy.demo import main as tour
 
-    authority = bundle.prepare(settings.prepared(_config(arguments)).state, settings.inherited())
-    if authority.notice:
-        _say(authority.notice)
-    ca = str(authority.certificate)
-    if arguments.what == "path":
-        return _print(arguments, {"ca": ca, "bundle": str(authority.bundle)}, [ca])
-    variables = trust.environment(arguments.proxy, authority.certificate, authority.bundle)
-    return _print(arguments, variables, [f"export {name}={shlex.quote(value)}" for name, value in variables.items()])
+    return tour(as_json=arguments.json)
+
+
+def _test(arguments: Namespace) -> int:
+    return _report(commands.test(_files(arguments)), arguments)
+
+
+def _scan(arguments: Namespace) -> int:
+    return _report(commands.scan(arguments.file, jsonl=arguments.jsonl, config=_config(arguments)), arguments)
+
+
+def _audit(arguments: Namespace) -> int:
+    return _report(commands.audit_verify(arguments.files, _config(arguments)), arguments)
+
+
+def _certs(arguments: Namespace) -> int:
+    return _report(commands.certs(arguments.what, arguments.proxy, _config(arguments)), arguments)
 
 
 # -- what commands share
@@ -130,12 +139,26 @@ def _config(arguments: Namespace) -> Config:
     return settings.load(vars(arguments), getattr(arguments, "policy", None) or ())
 
 
-def _print(arguments: Namespace, value: Any, lines: Iterable[str]) -> int:
-    """One JSON value on stdout with --json, else the lines."""
-    text = orjson.dumps(value).decode() if arguments.json else "\n".join(lines)
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-    return 0
+def _files(arguments: Namespace) -> list[str]:
+    files = [*(arguments.policy or ()), *arguments.policies]
+    if not files:
+        raise ConfigError(f"give the policies to {arguments.name}: midstream {arguments.name} FILE…")
+    return files
+
+
+def _report(lines: Iterable[Line], arguments: Namespace) -> int:
+    """Print a report, one JSON value or text a line; 1 if any of it is bad news."""
+    failed = False
+    for line in lines:
+        failed |= line.failed
+        _print(orjson.dumps(line.value).decode() if arguments.json else line.text)
+    return int(failed)
+
+
+def _print(text: str) -> None:
+    if text:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def _say(sentence: str, status: int = 0) -> int:
@@ -159,26 +182,50 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 class Command(NamedTuple):
-    """A command: its line in --help, what it does, the settings it reads, and what else it is parsed with."""
+    """A command: its line in --help, what it does, the settings it reads, whether it takes -p, its own arguments."""
 
     help: str
     call: Callable[[Namespace], int]
     settings: tuple[str, ...] = ()
-    policy: str | None = None
-    """How --help names `-p`; None where the command takes no policy."""
-    more: Callable[[Parser], object] = lambda parser: None
+    policy: bool = False
+    more: Callable[[argparse.ArgumentParser], object] = lambda parser: None
 
 
-def _certs_arguments(parser: Parser) -> None:
+def _policy_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("policies", nargs="*", metavar="FILE", help="policy files or folders")
+
+
+def _scan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", nargs="?", default="-", metavar="FILE", help="text, or .jsonl(.gz); - is standard input"
+    )
+    parser.add_argument("--jsonl", action="store_true", help='the input is JSON lines of {"text"}, whatever its name')
+
+
+def _audit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("verify",), help="check the hash chain")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="audit files (those of the state directory)")
+
+
+def _certs_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("path", "env"), help="the CA's file, or exports for a client's shell")
     parser.add_argument("--proxy", metavar="URL", default="http://127.0.0.1:8080", help="the proxy's URL (env)")
 
 
 _COMMANDS: Final[Mapping[str, Command]] = {
-    "run": Command("run COMMAND behind its own proxy: midstream run -p POLICY -- COMMAND", _run, _RUN, "policy file"),
-    "serve": Command("run the proxy until SIGTERM; SIGHUP reloads the policy", _serve, tuple(settings.SETTINGS), "p"),
+    "run": Command("run a command behind its own proxy: midstream run -p POLICY -- COMMAND", _run, _RUN, policy=True),
+    "serve": Command("run the proxy until SIGTERM; SIGHUP reloads the policy", _serve, tuple(SETTINGS), policy=True),
+    "demo": Command("a tour over real TLS against a stand-in provider", _demo),
+    "check": Command("validate policies", lambda a: _report(commands.check(_files(a)), a), (), True, _policy_arguments),
+    "test": Command("run the *.test.yaml of policies", _test, (), True, _policy_arguments),
+    "schema": Command("print the JSON Schema of a policy file", lambda a: _report(commands.schema(), a)),
+    "scan": Command("run the detectors on a text", _scan, ("state",), more=_scan_arguments),
+    "budgets": Command(
+        "what budgets have spent", lambda a: _report(commands.budgets(_config(a)), a), ("store", "state")
+    ),
+    "audit": Command("verify the audit log", _audit, ("state",), more=_audit_arguments),
     "certs": Command(
-        "the CA: its file, or exports that make a client trust it", _certs, ("state",), None, _certs_arguments
+        "the CA: its file, or exports that make a client trust it", _certs, ("state",), more=_certs_arguments
     ),
 }
 
@@ -186,9 +233,9 @@ _COMMANDS: Final[Mapping[str, Command]] = {
 def _parser() -> Parser:
     parser = Parser(prog="midstream", description="A transparent intercepting proxy for model and tool traffic.")
     parser.add_argument("--version", action="version", version=f"midstream {version('midstream')}")
-    commands = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
+    names = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
     for name, command in _COMMANDS.items():
-        _add(commands.add_parser(name, help=command.help, description=command.help), command)
+        _add(names.add_parser(name, help=command.help, description=command.help), command)
     return parser
 
 
@@ -198,7 +245,7 @@ def _add(parser: Parser, command: Command) -> None:
             "-p", "--policy", action="append", metavar="FILE", help="policy file or folder (repeatable)"
         )
     for name in command.settings:
-        setting = settings.SETTINGS[name]
+        setting = SETTINGS[name]
         action = "append" if setting.many else "store"
         parser.add_argument(setting.flag, action=action, metavar=setting.metavar, help=setting.help)
     command.more(parser)

@@ -124,3 +124,27 @@ def _in_foreground() -> bool:
     except OSError:
         # stdin is no terminal or closed: nothing was typed.
         return False
+
+
+def summary_lines(summary: Mapping[str, Any]) -> list[str]:
+    """The summary of `Services.summary` for people: one line, or two where no model request was seen."""
+    requests = summary.get("requests", 0)
+    if not requests:
+        return [
+            "no model request came through the proxy",
+            "some clients ignore HTTPS_PROXY: Node before 24 in its own fetch, aiohttp without trust_env=True",
+        ]
+    tokens = summary.get("input_tokens", 0) + summary.get("output_tokens", 0)
+    said = [f"{_counted(requests, 'model request')}, {summary.get('denied', 0)} denied"]
+    said += [f"found {_listed(summary['findings'])}"] if summary.get("findings") else []
+    said += [f"rules {_listed(summary['rules'])}"] if summary.get("rules") else []
+    said += [f"{_counted(tokens, 'token')}, {summary.get('nano_usd', 0) / 1e9:.4f} USD"]
+    return ["; ".join(said)]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -10,8 +10,10 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from certs import bundle, ca
+from proxy import log
 from proxy.addon import Addon
 from proxy.config import Address, Config, inherited, prepared
 from proxy.policy import PolicyError
@@ -19,6 +21,9 @@ from proxy.services import Services
 from proxy.worker import Worker, WorkerSettings
 
 logger = logging.getLogger(__name__)
+
+PROVIDER_HOSTS: Final = ("api.anthropic.com", "api.openai.com")
+"""Their leaves are forged at start: the first handshakes need not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Running:
 @asynccontextmanager
 async def running(config: Config) -> AsyncIterator[Running]:
     """A started proxy; on leaving, what still runs is closed at once (drain first for an orderly end)."""
+    log.configure(config.log_level, config.log_format)
     config = prepared(config)
     authority = bundle.prepare(config.state, inherited())
     services = await Services.open(config)
@@ -50,11 +56,13 @@ async def running(config: Config) -> AsyncIterator[Running]:
 
 def _worker_settings(config: Config, authority: ca.Authority) -> WorkerSettings:
     return WorkerSettings(
+        ca_dir=authority.confdir,
         host=config.listen.host,
         port=config.listen.port,
-        confdir=authority.confdir,
         upstream_ca=config.upstream_ca,
+        roots=bundle.system_roots(inherited()),
         connect_to=config.connect_to,
+        leaves=PROVIDER_HOSTS,
     )
 
 
