@@ -139,10 +139,9 @@ class Dispatcher(addonmanager.AddonManager):
         before = getattr(data, "response", None)
         if self._ask_policy(name, data, exc):
             return True
-        if name in _REPLACEABLE and isinstance(data, http.HTTPFlow):
-            if data.response is not None and data.response is not before:
-                data.request.stream = False
-                return False
+        if name in _REPLACEABLE and isinstance(data, http.HTTPFlow) and _answered(data, before):
+            data.request.stream = False
+            return False
         if name == "client_connected" or name == "server_connect":
             target = data if isinstance(data, Client) else data.server
             target.error = "midstream: a policy hook failed"
@@ -174,6 +173,10 @@ class Dispatcher(addonmanager.AddonManager):
             pending = handler(*event.args())
             if pending is not None and hasattr(pending, "__await__"):
                 await pending
+
+
+def _answered(flow: http.HTTPFlow, before: http.Response | None) -> bool:
+    return flow.response is not None and flow.response is not before
 
 
 def where(exc: BaseException) -> str:
