@@ -1,0 +1,311 @@
+"""mitmproxy's hooks, routed: who speaks, which codec reads it, what becomes of request and response.
+
+Short routing only: decisions are `exchange`'s and `guard`'s, waiting in a stream is `layer`'s, state is `services`'.
+Loaded by mitmproxy's own tools (`mitmweb -s proxy/addon.py`) it is a proper addon for looking at flows, see `stock`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import orjson
+from mitmproxy import connection, http
+
+from proxy import health
+from proxy.codecs import providers
+from proxy.context import Context, new_id
+from proxy.delivery import Delivery
+from proxy.encoding import BadEncoding, TooLarge, decode_body
+from proxy.events import Agent, Flow
+from proxy.exchange import Exchange, Refusal
+from proxy.guard import Guard
+from proxy.identity import REALM
+from proxy.layer import GUARD, MAX_BODY, MAX_RESPONSE, GuardFailure
+from proxy.services import Services
+from proxy.session import Session
+
+logger = logging.getLogger(__name__)
+
+STATE = "midstream.state"
+"""flow.metadata: the `Inspected` of a flow that a codec reads."""
+
+
+@dataclass(slots=True)
+class Inspected:
+    """A flow that is read: its exchange, and what must be settled when it ends."""
+
+    exchange: Exchange
+    session: Session
+
+
+class Addon:
+    """One addon for everything: a second one would parse the body again and could not see the verdict."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._agents: dict[str, Agent] = {}
+
+    # -- identity
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A tunnel begins: its credentials count for every request in it."""
+        self._identify(flow)
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        """Forget who the client was."""
+        self._agents.pop(client.id, None)
+
+    def _identify(self, flow: http.HTTPFlow) -> Agent | None:
+        """The agent of this flow; None after answering 407."""
+        agent = self._agents.get(flow.client_conn.id)
+        if agent is None:
+            address = flow.client_conn.peername[0] if flow.client_conn.peername else "unknown"
+            given = flow.request.headers.get("proxy-authorization")
+            agent = self._services.serving.agents.identify(given, address)
+            if agent is None:
+                flow.response = _credentials_required(given is not None)
+                return None
+            self._agents[flow.client_conn.id] = agent
+        # RFC 9110 §11.7.1: these credentials are for this proxy alone.
+        flow.request.headers.pop("proxy-authorization", None)
+        flow.request.headers.pop("proxy-connection", None)
+        return agent
+
+    # -- the request
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Decide who reads this flow, before a byte of its body is buffered or any upstream is dialled."""
+        if _is_for_us(flow):
+            answer = health.answer(flow.request.method, flow.request.path, ready=self._services.ready)
+            status, body = answer or (404, b"this is a proxy; of its own it serves /healthz and /readyz\n")
+            flow.response = http.Response.make(status, body, health.HEADERS)
+            return
+        agent = self._identify(flow)
+        if agent is None:
+            return
+        serving = self._services.serving
+        route = _route(flow)
+        if route is None:
+            if serving.policy.unrecognised == "deny":
+                flow.response = _problem(403, "The policy denies hosts that it does not recognise.", flow)
+                self._services.refused(agent, flow.request.pretty_host)
+            else:
+                flow.request.stream = True
+            return
+        context = Context(
+            agent=agent,
+            flow=Flow(
+                id=new_id(),
+                host=flow.request.pretty_host,
+                method=flow.request.method,
+                path=flow.request.path.partition("?")[0],
+            ),
+            provider=route.provider,
+            format=route.codec,
+            headers=flow.request.headers,
+        )
+        exchange = Exchange(serving.runtime, providers.codec(route.codec), context)
+        flow.metadata[STATE] = Inspected(exchange, self._services.session(exchange, serving))
+        flow.metadata[MAX_BODY] = serving.policy.limits.request_body
+        flow.metadata[MAX_RESPONSE] = serving.policy.limits.response_body
+        if route.codec is None and serving.policy.unrecognised == "deny":
+            self._refuse(flow, exchange.refuse(403, "[midstream] The policy denies requests that no codec can read."))
+        elif flow.request.headers.get("upgrade", "").lower() == "websocket":
+            # 426 makes Codex fall back to POST after one try (clients-notes); an unread WebSocket would be a leak.
+            self._refuse(flow, exchange.refuse(426, "[midstream] WebSocket is not inspected: use HTTP POST."))
+
+    def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """The whole request is here: decide it, then reserve its budget."""
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is None or flow.response is not None:
+            return None
+        message, exchange = flow.request, state.exchange
+        coding = message.headers.get("content-encoding", "")
+        try:
+            body = decode_body(message.raw_content or b"", coding, exchange.policy.limits.request_body)
+        except (BadEncoding, TooLarge) as error:
+            self._refuse(flow, exchange.refuse(413 if isinstance(error, TooLarge) else 400, f"[midstream] {error}"))
+            return None
+        if not body:
+            return None
+        outcome = exchange.on_request(body)
+        if outcome.refusal is not None:
+            self._refuse(flow, outcome.refusal)
+            return None
+        if outcome.body is not None:
+            _replace(message, outcome.body)
+        return self._reserve(flow, state, len(body)) if state.session.budgeted else None
+
+    async def _reserve(self, flow: http.HTTPFlow, state: Inspected, size: int) -> None:
+        denied = await state.session.reserve(size)
+        if denied is not None:
+            self._refuse(flow, state.exchange.refuse(denied.status, denied.message, denied.headers))
+
+    # -- the response
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Stream what nothing reads, guard what streams, buffer the rest."""
+        response = flow.response
+        if response is None:
+            return
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is None:
+            response.stream = flow.request.stream
+        elif not flow.metadata.get("midstream.refused") and _streams(response, state.exchange):
+            self._guard(flow, response, state)
+
+    def _guard(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
+        policy = state.exchange.policy
+        opened = state.session.failed_open if policy.failure == "open" else None
+        coding = response.headers.get("content-encoding", "")
+        flow.metadata[GUARD] = Delivery(Guard(state.exchange), coding, policy.limits.response_body, opened)
+        response.stream = True
+        if response.headers.pop("content-length", None) is not None and flow.request.http_version == "HTTP/1.1":
+            response.headers["transfer-encoding"] = "chunked"  # its length may change (RFC 9112 §6.1)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The whole response is here, or its stream has ended."""
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is None or flow.response is None:
+            return
+        if GUARD not in flow.metadata and not flow.metadata.get("midstream.refused"):
+            self._decide_response(flow, flow.response, state)
+        state.session.end(flow.response.status_code)
+
+    def _decide_response(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
+        coding = response.headers.get("content-encoding", "")
+        body = decode_body(response.raw_content or b"", coding, state.exchange.policy.limits.response_body)
+        if not body or _is_media(response):
+            return
+        outcome = state.exchange.on_response(body)
+        if outcome.refusal is not None:
+            self._refuse(flow, outcome.refusal)
+        elif outcome.body is not None:
+            _replace(response, outcome.body)
+
+    # -- what goes wrong
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The client left, upstream broke off, or the flow was killed."""
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is not None:
+            state.session.end(None)
+
+    def hook_failed(self, name: str, flow: object, error: BaseException) -> bool:
+        """A hook raised. True lets the flow go on as it is, which only a policy with `failure: open` says."""
+        if not isinstance(flow, http.HTTPFlow):
+            return False
+        state: Inspected | None = flow.metadata.get(STATE)
+        policy = state.exchange.policy if state else self._services.serving.policy
+        if policy.failure == "open" and state is not None and not isinstance(error, asyncio.CancelledError):
+            state.session.failed_open(error)
+            return True
+        message = f"[midstream] This exchange could not be decided ({type(error).__name__}), so it was not let through."
+        if state is not None:
+            self._refuse(flow, state.exchange.refuse(500, message))
+        else:
+            flow.response = _problem(500, message, flow)
+        return False
+
+    def midstream_guard_failed(self, failure: GuardFailure) -> None:
+        """A stream was cut off, with what it held."""
+        state: Inspected | None = failure.flow.metadata.get(STATE)
+        if state is not None:
+            state.session.cut_off(failure.exc)
+
+    def body_too_large(self, flow: http.HTTPFlow) -> None:
+        """A request body is over the policy's cap; upstream was not dialled."""
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is not None:
+            limit = state.exchange.policy.limits.request_body
+            message = f"[midstream] The request is larger than limits.request_body of the policy, {limit} bytes."
+            self._refuse(flow, state.exchange.refuse(413, message))
+
+    def response_too_large(self, flow: http.HTTPFlow) -> None:
+        """A buffered response body is over the policy's cap."""
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is not None:
+            limit = state.exchange.policy.limits.response_body
+            message = f"[midstream] The response is larger than limits.response_body of the policy, {limit} bytes."
+            self._refuse(flow, state.exchange.refuse(502, message))
+
+    def upstream_failed(self, flow: http.HTTPFlow) -> None:
+        """Upstream could not be reached, or not be trusted."""
+        state: Inspected | None = flow.metadata.get(STATE)
+        why = flow.error.msg if flow.error else "unknown"
+        message = f"[midstream] {flow.request.pretty_host} could not be reached: {why}"
+        if state is not None:
+            self._refuse(flow, state.exchange.refuse(502, message, ()))
+        else:
+            flow.response = _problem(502, message, flow)
+
+    def _refuse(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
+        headers = {"content-type": "application/json", **dict(refusal.headers)}
+        flow.metadata["midstream.refused"] = True
+        flow.response = http.Response.make(refusal.status, refusal.body, headers)
+        state: Inspected | None = flow.metadata.get(STATE)
+        if state is not None:
+            state.session.refused(refusal)
+
+
+def _is_for_us(flow: http.HTTPFlow) -> bool:
+    """Whether the proxy itself is asked (origin-form, RFC 9112 §3.2.1): a probe, or somebody's browser."""
+    own = flow.client_conn.sockname
+    return own is not None and flow.request.port == own[1] and flow.request.host in (own[0], "localhost")
+
+
+def _route(flow: http.HTTPFlow) -> providers.Route | None:
+    """The provider's row for this flow: by where it goes, and by every name it goes by."""
+    request = flow.request
+    for host in dict.fromkeys((request.host, request.pretty_host, flow.client_conn.sni or request.host)):
+        route = providers.match(host, request.method, request.path)
+        if route is not None:
+            return route
+    return None
+
+
+def _streams(response: http.Response, exchange: Exchange) -> bool:
+    """Whether this response is to be guarded as a stream. Content types lie: the guard looks at the first byte."""
+    if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+        return True
+    return bool(exchange.request and exchange.request.stream and 200 <= response.status_code < 300)
+
+
+def _is_media(response: http.Response) -> bool:
+    return response.headers.get("content-type", "").lower().startswith(("image/", "audio/", "video/", "font/"))
+
+
+def _replace(message: http.Message, body: bytes) -> None:
+    """Put an edited body in, no longer under any content-encoding."""
+    message.headers.pop("content-encoding", None)
+    message.headers.pop("transfer-encoding", None)
+    message.raw_content = body
+    message.headers["content-length"] = str(len(body))
+
+
+def _problem(status: int, detail: str, flow: http.HTTPFlow) -> http.Response:
+    """A refusal where no provider's shape applies: RFC 9457 problem details."""
+    title = "Refused by midstream"
+    body = orjson.dumps(
+        {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": flow.id,
+        }
+    )
+    return http.Response.make(status, body, {"content-type": "application/problem+json"})
+
+
+def _credentials_required(given: bool) -> http.Response:
+    said = "were not accepted" if given else "are required"
+    body = f"[midstream] Proxy credentials {said}. Set HTTPS_PROXY=http://AGENT:TOKEN@HOST:PORT.\n".encode()
+    return http.Response.make(407, body, {"proxy-authenticate": f'Basic realm="{REALM}"', "content-type": "text/plain"})
+
+
+if __name__.startswith("__mitmproxy_script__"):  # loaded with -s: this copy of the module only hands over
+    from proxy.stock import addons
+
+    __all__ = ["addons"]

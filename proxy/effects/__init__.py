@@ -1,0 +1,1 @@
+"""Carrying decisions out: redaction, pseudonyms, budgets. Nothing here chooses; `engine` did."""

@@ -1,0 +1,209 @@
+"""One request and its whole response: read, judged, spliced or refused. Streams are `guard`'s.
+
+No mitmproxy and no sockets: `addon` serves traffic with it. What must be awaited (budgets) is the addon's to call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from proxy import texts
+from proxy.codecs import Codec, Json, Part, Path, Request, Response, spans
+from proxy.context import Context, fingerprint, parts_view, request_view
+from proxy.decision import Verdict
+from proxy.effects.redact import apply
+from proxy.events import Point, Tool, ToolResult
+from proxy.events import Response as ResponseView
+from proxy.judge import INJECTION, Found, Judge, Ordered, Runtime, notice
+
+STOP_RETRYING: Final = (("x-should-retry", "false"),)
+"""With 400, this header and the provider's error JSON agents stop at once and show the message (clients-notes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A denial in the provider's own shape."""
+
+    status: int
+    message: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = STOP_RETRYING
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What becomes of a body: refused, replaced (`body`), or, both None, forwarded as it came."""
+
+    body: bytes | None = None
+    refusal: Refusal | None = None
+
+
+UNTOUCHED: Final = Outcome()
+
+
+class Exchange:
+    """One request and its response. Not shared between flows; `on_request` comes first, then response or guard."""
+
+    def __init__(self, runtime: Runtime, codec: Codec, context: Context) -> None:
+        self.judge = Judge(runtime, context)
+        self.policy = runtime.policy
+        self.context = context
+        self.codec = codec
+        self.request: Request | None = None
+
+    def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = STOP_RETRYING) -> Refusal:
+        """A refusal in this exchange's provider's shape."""
+        return Refusal(status, message, self.codec.refusal(status, message), headers)
+
+    # the request
+
+    def on_request(self, body: bytes) -> Outcome:
+        """Decide a whole request body, decoded of any content-encoding."""
+        try:
+            document = spans.parse(body)
+        except spans.DecodeError as error:
+            return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
+        request = self.request = self.codec.read_request(document)
+        self.context.read(request)
+        units = texts.units(request.parts)
+        found = self.judge.scan(units, self.policy.classes_at(Point.PRE_LLM_REQUEST))
+        changes, ordered = self._judge_results(request, units)
+        refusal, more_changes, more = self._judge_request(request, document, body, found)
+        if refusal:
+            return Outcome(refusal=refusal)
+        return self._spliced(body, request.parts, ordered + more, changes + more_changes)
+
+    def _judge_results(self, request: Request, units: Sequence[texts.Unit]) -> tuple[list[spans.Change], list[Ordered]]:
+        """`post_tool_execution` for every result in the request: a denied one becomes a notice, so the run can go on."""
+        changes: list[spans.Change] = []
+        ordered: list[Ordered] = []
+        if not (request.results and self.policy.rules_at(Point.POST_TOOL_EXECUTION)):
+            return changes, ordered
+        by_part: dict[int, list[texts.Unit]] = {}
+        for unit in units:
+            by_part.setdefault(unit.part, []).append(unit)
+        classes = self.policy.classes_at(Point.POST_TOOL_EXECUTION)
+        for result in request.results:
+            mine = [unit for index in result.parts for unit in by_part.get(index, ())]
+            found = self.judge.scan(mine, classes)
+            if INJECTION in classes:
+                found += self.judge.scan_tool_output(mine, request.tools)
+            name, arguments = request.calls.get(result.call_id, (result.name, {}))
+            shown = ToolResult(parts=parts_view([request.parts[i] for i in result.parts]), is_error=result.is_error)
+            tool = Tool(call_id=result.call_id, name=name or result.name, arguments=dict(arguments), result=shown)
+            decision, edits = self.judge.decide(
+                Point.POST_TOOL_EXECUTION, result.call_id, found, quiet=not result.new, tool=tool
+            )
+            if decision.verdict is Verdict.DENY:
+                text = notice(decision, f"the result of {tool.name}")
+                changes.append(spans.Replace(result.content, orjson.dumps(text)))
+            else:
+                ordered += edits
+        return changes, ordered
+
+    def _judge_request(
+        self, request: Request, document: Json, body: bytes, found: Sequence[Found]
+    ) -> tuple[Refusal | None, list[spans.Change], list[Ordered]]:
+        """`pre_llm_request`: the whole request, after its tool results were decided."""
+        if not self.policy.rules_at(Point.PRE_LLM_REQUEST):
+            return None, [], []
+        view = request_view(request) if self.policy.reads_events(Point.PRE_LLM_REQUEST) else None
+        intent = fingerprint(body.decode("utf-8", "surrogateescape"))
+        decision, ordered = self.judge.decide(Point.PRE_LLM_REQUEST, intent, found, request=view)
+        if decision.verdict is Verdict.DENY:
+            return self.refuse(decision.status or 400, notice(decision, "this request")), [], []
+        changes = [change for text in decision.inject for change in self.codec.inject(document, text)]
+        return None, changes, ordered
+
+    # the whole response
+
+    def on_response(self, body: bytes) -> Outcome:
+        """Decide a whole response body, decoded of any content-encoding."""
+        try:
+            document = spans.parse(body)
+        except spans.DecodeError as error:
+            return self._undecodable(body, Point.POST_LLM_RESPONSE, error)
+        response = self.codec.read_response(document)
+        self._tally(response)
+        units = texts.units(response.parts)
+        found = self.judge.scan(units, self.judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION))
+        refusal, ordered = self._judge_response(response, found)
+        if refusal:
+            return Outcome(refusal=refusal)
+        cuts, more = self._judge_calls(response, found)
+        ordered += more + self.judge.restorations(found)
+        changes = self.codec.cut_calls(document, response, cuts) if cuts else []
+        return self._spliced(body, response.parts, ordered, changes, response.drop_on_edit)
+
+    def _tally(self, response: Response) -> None:
+        tally = self.judge.tally
+        tally.usage, tally.stop_reason = response.usage, response.stop_reason
+        tally.output_chars = sum(len(part.text) for part in response.parts)
+        self.context.model = self.context.model or response.model
+
+    def _judge_response(self, response: Response, found: Sequence[Found]) -> tuple[Refusal | None, list[Ordered]]:
+        if not self.policy.rules_at(Point.POST_LLM_RESPONSE):
+            return None, []
+        wanted = self.policy.classes_at(Point.POST_LLM_RESPONSE)
+        mine = [item for item in found if item.finding.cls in wanted]
+        view = ResponseView(parts=parts_view(response.parts), stop_reason=response.stop_reason, usage=response.usage)
+        decision, ordered = self.judge.decide(Point.POST_LLM_RESPONSE, self.context.run, mine, response=view)
+        if decision.verdict is Verdict.DENY:
+            return self.refuse(decision.status or 400, notice(decision, "the model's answer")), []
+        return None, ordered
+
+    def _judge_calls(self, response: Response, found: Sequence[Found]) -> tuple[dict[int, str], list[Ordered]]:
+        """`pre_tool_execution` for every call: notices of the denied ones by their index, and edits of the others."""
+        wanted = self.policy.classes_at(Point.PRE_TOOL_EXECUTION)
+        cuts: dict[int, str] = {}
+        ordered: list[Ordered] = []
+        for index, call in enumerate(response.calls):
+            mine = [item for item in found if item.unit.part in call.parts and item.finding.cls in wanted]
+            denied, edits = self.judge.decide_call(call.call_id, call.name, call.arguments, mine)
+            if denied is not None:
+                cuts[index] = denied
+            ordered += edits
+        return cuts, ordered
+
+    # shared
+
+    def _undecodable(self, body: bytes, point: Point, error: spans.DecodeError) -> Outcome:
+        """A body that is no JSON: denied if the policy denies what is unrecognised, else scanned as one plain text."""
+        if self.policy.unrecognised == "deny":
+            message = (
+                f"[midstream] The policy denies what it cannot read, and this body is none of the format's: {error}"
+            )
+            return Outcome(refusal=self.refuse(400, message))
+        text = body.decode("utf-8", "surrogateescape")
+        up = point is Point.PRE_LLM_REQUEST
+        classes = self.policy.classes_at(point) if up else self.judge.response_classes(point)
+        found = self.judge.scan([texts.Unit(0, text)], classes)
+        decided: list[Ordered] = []
+        if self.policy.rules_at(point):
+            decision, decided = self.judge.decide(point, fingerprint(text), found)
+            if decision.verdict is Verdict.DENY:
+                return Outcome(refusal=self.refuse(decision.status or 400, notice(decision, "this body")))
+        edits = self.judge.edits(decided + self.judge.restorations(found))
+        if not edits:
+            return UNTOUCHED
+        return Outcome(body=apply(text, edits[0][1]).encode("utf-8", "surrogateescape"))
+
+    def _spliced(
+        self,
+        body: bytes,
+        parts: Sequence[Part],
+        ordered: Sequence[Ordered],
+        changes: Sequence[spans.Change],
+        copies: Sequence[tuple[int, Path]] = (),
+    ) -> Outcome:
+        """The body with everything spliced in. Edits inside a value that is replaced or removed go with it.
+
+        `copies` are repetitions of a part's text (log-probabilities), removed where that part is edited.
+        """
+        edits = self.judge.edits(ordered)
+        edited = {unit.part for unit, _ in edits}
+        dropped = [spans.Remove(path) for part, path in copies if part in edited]
+        every = [*changes, *texts.changes(parts, edits), *dropped]
+        return Outcome(body=spans.splice(body, every)) if every else UNTOUCHED

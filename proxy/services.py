@@ -1,0 +1,164 @@
+"""What one proxy process holds for all its flows: policy with what was compiled for it, store, audit log, counts.
+
+Opened once, reloaded whole (an invalid policy keeps the last good one), closed after every settlement is done. What is
+done with them in a flow is the addon's.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import tempfile
+from collections import Counter
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from proxy.audit import AuditLog, decision_record, lifecycle_record
+from proxy.config import Config
+from proxy.decision import Decision
+from proxy.detectors import Detectors
+from proxy.detectors.history import FindingCache
+from proxy.effects.budget import Budgets
+from proxy.events import Agent, Event
+from proxy.exchange import Exchange
+from proxy.identity import Agents, Known
+from proxy.judge import Runtime
+from proxy.policy import Policy, load
+from proxy.session import Session
+from proxy.store import Store, open_store
+
+logger = logging.getLogger(__name__)
+
+AUDIT_FILE: Final = "worker-0.jsonl"
+KEY_FILE: Final = "key"
+KEY_BYTES: Final = 32
+CACHED_TEXTS: Final = 65_536
+"""Texts of which the findings are remembered; each costs some 100 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Everything that one policy revision decides with. A flow keeps the one it began under."""
+
+    runtime: Runtime
+    agents: Agents
+    budgets: Budgets
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of this revision."""
+        return self.runtime.policy
+
+
+class Services:
+    """State of one proxy process."""
+
+    def __init__(self, config: Config, key: bytes, store: Store, audit: AuditLog) -> None:
+        self._config = config
+        self._key = key
+        self._store = store
+        self.audit = audit
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ready = True
+        """Whether new traffic is welcome: `/readyz`."""
+        self.totals: Counter[str] = Counter()
+        self.findings: Counter[str] = Counter()
+        self.rules: Counter[str] = Counter()
+        self.serving = self._compile()
+
+    @classmethod
+    async def open(cls, config: Config) -> "Services":
+        """Load the policy, open store and audit log. Raises PolicyError, StoreError or AuditError, for people to read."""
+        load(config.policies)  # what is wrong with the policy is said before anything is opened or made
+        key = deployment_key(config.state)
+        store = await open_store(config.store, config.state)
+        try:
+            return cls(config, key, store, AuditLog(config.state / "audit" / AUDIT_FILE))
+        except BaseException:
+            await store.close()
+            raise
+
+    def reload(self) -> None:
+        """Put the policy files as they are now into force. Raises PolicyError and changes nothing if they are wrong."""
+        self.serving = self._compile()
+
+    async def close(self) -> None:
+        """Finish what is being settled, then close store and audit log."""
+        self.ready = False
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._store.close()
+        self.audit.append(lifecycle_record("stopped"))
+        self.audit.close()
+
+    def session(self, exchange: Exchange, serving: Serving) -> Session:
+        """The bookkeeping of one exchange."""
+        return Session(self, exchange, serving.budgets)
+
+    def refused(self, agent: Agent, host: str) -> None:
+        """A host was refused before anything was read."""
+        self.totals["denied"] += 1
+        self.audit.append(lifecycle_record("host_refused", agent=agent.id, host=host))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background that must be finished before the process ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def summary(self) -> dict[str, Any]:
+        """What has happened so far: counts and names only."""
+        return {**self.totals, "findings": dict(self.findings), "rules": dict(self.rules)}
+
+    def _compile(self) -> Serving:
+        config, policy = self._config, load(self._config.policies)
+        settings = policy.detectors
+        detectors = Detectors.load(
+            pii_kinds=settings.pii.kinds,
+            injection_threshold=settings.injection.threshold,
+            entropy=settings.secret.entropy,
+            cache_dir=config.state / "cache",
+        )
+        runtime = Runtime(policy, detectors, FindingCache(detectors, self._key, CACHED_TEXTS), self._key, self._decided)
+        self.audit.append(lifecycle_record("policy_loaded", revision=policy.revision, rules=len(policy.rules)))
+        return Serving(runtime, _agents(policy, config), Budgets(policy.budgets, self._store))
+
+    def _decided(self, event: Event, decision: Decision) -> None:
+        self.audit.append(decision_record(event, decision))
+
+
+def deployment_key(state: Path) -> bytes:
+    """The key of this state directory (0600), made on first use: pseudonyms and finding hashes depend on it."""
+    path = state / KEY_FILE
+    if not path.exists():
+        _make_key(path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"{path} is not a key of {KEY_BYTES} bytes; remove it to have a new one made")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Written whole under another name first, then linked: two processes that start at once end up with one key."""
+    fd, name = tempfile.mkstemp(dir=path.parent, prefix=".key-")
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
+
+
+def _agents(policy: Policy, config: Config) -> Agents:
+    known = [
+        Known(Agent(id=entry.id, labels=dict(entry.labels)), entry.token_sha256)
+        for entry in policy.agents.list
+        if entry.token_sha256
+    ]
+    own = [Known(Agent(id=entry.agent), entry.token_sha256) for entry in config.credentials]
+    required = policy.agents.require_identity or bool(own)
+    return Agents([*own, *known], required=required, fallback=config.agent)
