@@ -50,14 +50,15 @@ class StandIn:
         self.port = port
         self.on_request: IO[str] | None = None
         """Where each request is logged as a JSON line; for runs in a process of their own."""
-        self._folder = tempfile.TemporaryDirectory(prefix="stand-in-") if ca_dir is None else None
-        self._files = authority.issue(Path(self._folder.name) if self._folder else ca_dir or Path())
+        self._ca_dir = ca_dir
+        self._files: authority.Files | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._stack = contextlib.AsyncExitStack()
 
     @property
     def ca_file(self) -> Path:
         """The CA certificate (PEM) to trust."""
+        assert self._files is not None, "the stand-in has not been started"
         return self._files.ca
 
     @property
@@ -66,23 +67,27 @@ class StandIn:
         return f"127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._files.leaf)
-        context.set_alpn_protocols(["http/1.1"])
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=context)
-        self.port = self._server.sockets[0].getsockname()[1]
+        async with contextlib.AsyncExitStack() as stack:
+            folder = self._ca_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
+            self._files = authority.issue(folder)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._files.leaf)
+            context.set_alpn_protocols(["http/1.1"])
+            server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=context)
+            stack.push_async_callback(self._stop, server)
+            self.port = server.sockets[0].getsockname()[1]
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.close()
+        await self._stack.aclose()
+
+    async def _stop(self, server: asyncio.Server) -> None:
+        server.close()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        if self._server is not None:
-            await self._server.wait_closed()
-        if self._folder is not None:
-            self._folder.cleanup()
+        await server.wait_closed()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
