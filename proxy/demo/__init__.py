@@ -6,11 +6,17 @@ the budgets say of it is `ledger`. This module only strings them together; it im
 """
 
 
+class DemoError(Exception):
+    """The demo cannot go on; the message is for people."""
+
+
 def main(*, as_json: bool = False) -> int:
     """Play every scene and print it; the exit status is 1 when one of its checks fails.
 
-    Raises proxy.demo.served.StartError when midstream does not start.
+    Raises DemoError when midstream does not start or the SDKs are not installed.
     """
-    from proxy.demo.tour import tour
-
+    try:
+        from proxy.demo.tour import tour
+    except ModuleNotFoundError as error:
+        raise DemoError(f"the demo needs its SDKs ({error.name}): pip install 'midstream[demo]'") from error
     return tour(as_json=as_json)

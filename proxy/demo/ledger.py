@@ -11,13 +11,14 @@ from typing import Any
 
 import orjson
 
+from proxy.demo import DemoError
 from proxy.demo.scenes import Spent
 
 _PATIENCE = 10.0
 _POLL = 0.01
 
 
-class LedgerError(Exception):
+class LedgerError(DemoError):
     """The audit log does not hold what must be in it by now."""
 
 

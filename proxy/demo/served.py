@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy import config
+from proxy.demo import DemoError
 from proxy.demo.answers import Api
 
 _HOSTS: dict[Api, str] = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
 _READY = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
-class StartError(Exception):
+class StartError(DemoError):
     """midstream did not start; the message is what it said."""
 
 

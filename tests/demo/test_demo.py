@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.demo import DemoError, main
 from proxy.demo.served import StartError, serving
 from proxy.demo.stand_in import StandIn
 
@@ -45,3 +46,11 @@ def test_a_midstream_that_does_not_start_says_why(stand_in: StandIn, tmp_path: P
         serving([policy], stand_in.address, stand_in.ca_file, tmp_path / "state"),
     ):
         pass
+
+
+def test_without_the_sdks_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "anthropic", None)
+    for name in ("proxy.demo.tour", "proxy.demo.agent", "proxy.demo.report", "proxy.demo.scenes"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(DemoError, match=r"midstream\[demo\]"):
+        main()

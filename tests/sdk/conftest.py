@@ -24,14 +24,21 @@ class Way:
     Clients are `Any`: tests write plain dicts where the SDKs' types want their own, and that is what users do.
     """
 
-    def __init__(self, provider: StandIn, served: Served | None, credentials: tuple[str, str] = (AGENT, TOKEN)) -> None:
+    def __init__(
+        self,
+        provider: StandIn,
+        served: Served | None,
+        credentials: tuple[str, str] = (AGENT, TOKEN),
+        *,
+        http2: bool = False,
+    ) -> None:
         self.sent = 0
         """Requests the clients sent, their own retries included."""
         self._served, self._stack = served, ExitStack()
         proxy = served.proxy_url(*credentials) if served else None
         trusted = served.ca_file if served else provider.ca_file
         context = ssl.create_default_context(cafile=str(trusted))
-        self._http: dict[str, Any] = {"verify": context, "trust_env": False, "proxy": proxy}
+        self._http: dict[str, Any] = {"verify": context, "trust_env": False, "proxy": proxy, "http2": http2}
         self._base = {} if served else {"base_url": f"https://localhost:{provider.port}"}
 
     def close(self) -> None:
@@ -65,13 +72,16 @@ class Way:
         return {name: url + suffix for name, url in self._base.items()}
 
 
-@pytest.fixture(params=["direct", "proxied"])
+@pytest.fixture(params=["direct", "proxied", "proxied-h2"])
 def way(request: pytest.FixtureRequest, stand_in: StandIn) -> Iterator[Way]:
-    """Both ways in turn: behind a midstream whose policy says nothing, all must be as without it."""
+    """Every way in turn: behind a midstream whose policy says nothing, all must be as without it.
+
+    The SDKs speak HTTP/1.1 unless told otherwise; with HTTP/2 midstream translates, as the stand-in speaks 1.1 only.
+    """
     served = None
-    if request.param == "proxied":
+    if request.param != "direct":
         served = request.getfixturevalue("midstream_proxy")(PERMIT_ALL)
-    made = Way(stand_in, served)
+    made = Way(stand_in, served, http2=request.param == "proxied-h2")
     yield made
     made.close()
 
