@@ -84,6 +84,14 @@ class RuleRef(NamedTuple):
     line: int
 
 
+class RuleFailure(NamedTuple):
+    """A rule whose condition could not be decided: why (in words without content), and whether it rested."""
+
+    rule: RuleRef
+    error: str
+    open: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided about one event, and by which rule."""
@@ -101,6 +109,8 @@ class Decision:
     edits: tuple[PartEdit, ...] = ()
     inject: tuple[str, ...] = ()
     """Texts of `inject:` rules, to be added at the end of the last user turn."""
+    failures: tuple[RuleFailure, ...] = ()
+    """Conditions that could not be decided. One that is not `open` has denied."""
 
 
 class TextEdit(NamedTuple):
