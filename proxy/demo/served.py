@@ -68,7 +68,12 @@ def serving(
         reading = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
         reading.start()
         try:
-            yield Served(_port(process, errors, within), state)
+            port = _port(process, within)
+            if port is None:
+                process.kill()  # it may have said something else and live on
+                reading.join()
+                raise StartError("".join(errors).strip() or f"midstream said nothing for {within:g} seconds")
+            yield Served(port, state)
         finally:
             process.terminate()
             _wait(process, grace)
@@ -80,18 +85,16 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in config.inherited().items() if not name.startswith("MIDSTREAM_")}
 
 
-def _port(process: subprocess.Popen[str], errors: list[str], within: float) -> int:
+def _port(process: subprocess.Popen[str], within: float) -> int | None:
+    """The port of the ready line; None when it exits, or is ended for its silence, without one."""
     assert process.stdout is not None
     silence = threading.Timer(within, process.kill)  # ends the blocking read below
     silence.start()
     try:
-        first = process.stdout.readline()
+        found = _READY.search(process.stdout.readline())
     finally:
         silence.cancel()
-    if (found := _READY.search(first)) is None:
-        process.wait()
-        raise StartError("".join(errors) or first or f"midstream exited with status {process.returncode}")
-    return int(found[1])
+    return None if found is None else int(found[1])
 
 
 def _wait(process: subprocess.Popen[str], grace: float) -> None:
