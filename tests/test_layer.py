@@ -84,19 +84,22 @@ async def hanging(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 async def test_a_held_stream_pings_while_other_flows_go_on_and_then_resumes(tmp_path: Path) -> None:
     guard = Holding()
     quick = Limits(keepalive_interval=0.01)
-    async with proxied(tmp_path, Guarding(guard), streaming, limits=quick) as proxy:
-        async with proxy.client() as held, proxy.client() as other:
-            await held.send("POST", "/held", b"{}")
-            await held.head()
-            assert await held.piece() == b": ping\n\n"
-            assert await held.piece() == b": ping\n\n"
-            await other.send("POST", "/other", b"{}")
-            assert await other.response() == (200, b"data: text\n\n" + EVENT)
-            guard.released.set()
-            rest = b""
-            while data := await held.piece():
-                rest += data
-            assert rest.replace(b": ping\n\n", b"") == b"data: text\n\n" + EVENT
+    async with (
+        proxied(tmp_path, Guarding(guard), streaming, limits=quick) as proxy,
+        proxy.client() as held,
+        proxy.client() as other,
+    ):
+        await held.send("POST", "/held", b"{}")
+        await held.head()
+        assert await held.piece() == b": ping\n\n"
+        assert await held.piece() == b": ping\n\n"
+        await other.send("POST", "/other", b"{}")
+        assert await other.response() == (200, b"data: text\n\n" + EVENT)
+        guard.released.set()
+        rest = b""
+        while data := await held.piece():
+            rest += data
+        assert rest.replace(b": ping\n\n", b"") == b"data: text\n\n" + EVENT
 
 
 async def test_fifteen_http2_streams_run_at_once_while_one_is_held(tmp_path: Path) -> None:
@@ -254,15 +257,17 @@ async def test_a_request_body_over_the_limit_is_refused_without_dialling(
 
 async def test_an_http2_body_over_the_limit_is_refused_and_the_connection_goes_on(tmp_path: Path) -> None:
     addon = Bounded()
-    async with proxied(tmp_path, addon, net.answering(net.ok(b"fine"))) as proxy:
-        async with proxy.client(HOST, "h2") as connection:
-            client = net.H2Client(connection)
-            large = await client.send("POST", "/", bytes(10_000))
-            await client.until(lambda: client.answers[large].ended)
-            small = await client.send("POST", "/", b"{}")
-            await client.until(lambda: client.answers[small].ended)
-            assert client.answers[large] == net.H2Answer(413, bytearray(b'{"error": "large"}'), ended=True)
-            assert client.answers[small] == net.H2Answer(200, bytearray(b"fine"), ended=True)
+    async with (
+        proxied(tmp_path, addon, net.answering(net.ok(b"fine"))) as proxy,
+        proxy.client(HOST, "h2") as connection,
+    ):
+        client = net.H2Client(connection)
+        large = await client.send("POST", "/", bytes(10_000))
+        await client.until(lambda: client.answers[large].ended)
+        small = await client.send("POST", "/", b"{}")
+        await client.until(lambda: client.answers[small].ended)
+        assert client.answers[large] == net.H2Answer(413, bytearray(b'{"error": "large"}'), ended=True)
+        assert client.answers[small] == net.H2Answer(200, bytearray(b"fine"), ended=True)
 
 
 async def test_a_body_at_the_limit_passes(tmp_path: Path) -> None:
@@ -301,9 +306,11 @@ async def test_an_upstream_that_is_not_trusted_is_a_502_in_the_addons_words(tmp_
             assert flow.error
             flow.response = http.Response.make(502, flow.error.msg.encode())
 
-    async with proxied(tmp_path, Wording(), net.answering(net.ok(b"no")), trust=False) as proxy:
-        async with proxy.client() as client:
-            await client.send("POST", "/", b"{}")
-            status, body = await client.response()
-            assert status == 502
-            assert b"certificate" in body.lower()
+    async with (
+        proxied(tmp_path, Wording(), net.answering(net.ok(b"no")), trust=False) as proxy,
+        proxy.client() as client,
+    ):
+        await client.send("POST", "/", b"{}")
+        status, body = await client.response()
+        assert status == 502
+        assert b"certificate" in body.lower()

@@ -1,4 +1,4 @@
-"""Every way mitmproxy is known to fail open, injected: nothing unscanned may reach the client or, before policy, upstream.
+"""Every way mitmproxy is known to fail open, injected: nothing unscanned may reach the client, or upstream too early.
 
 One test per row of what was found on stock mitmproxy 12: there each of these delivers, or hangs.
 """
@@ -83,12 +83,14 @@ async def test_a_policy_may_say_open(tmp_path: Path, hook: str) -> None:
 
 @pytest.mark.parametrize("hook", FLOW_HOOKS)
 async def test_an_http2_client_sees_a_reset_stream(tmp_path: Path, hook: str) -> None:
-    async with proxied(tmp_path, Fault(hook, RuntimeError, awaits=True), WHOLE) as proxy:
-        async with proxy.client(HOST, "h2") as connection:
-            client = net.H2Client(connection)
-            stream = await client.send("POST", "/v1/chat", b"{}")
-            await client.until(lambda: client.answers[stream].reset)
-            assert client.answers[stream] == net.H2Answer(reset=True)
+    async with (
+        proxied(tmp_path, Fault(hook, RuntimeError, awaits=True), WHOLE) as proxy,
+        proxy.client(HOST, "h2") as connection,
+    ):
+        client = net.H2Client(connection)
+        stream = await client.send("POST", "/v1/chat", b"{}")
+        await client.until(lambda: client.answers[stream].reset)
+        assert client.answers[stream] == net.H2Answer(reset=True)
 
 
 @pytest.mark.parametrize(
