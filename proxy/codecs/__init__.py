@@ -7,9 +7,21 @@ name places (paths), `spans` finds and splices them in the raw bytes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from proxy.events import Usage
+
+if TYPE_CHECKING:  # both import their data types from here
+    from proxy.codecs.spans import Change
+    from proxy.codecs.sse import SseEvent
+
+Name = Literal["openai_chat", "anthropic", "unrecognised"]
+"""The codecs there are, as providers.yaml and events name them."""
+
+
+class DecodeError(ValueError):
+    """A body or stream that cannot be read as what it claims to be. Its message names a byte offset, never content."""
+
 
 Kind = Literal["text", "tool_call", "tool_result", "reasoning", "media", "tool_definition"]
 
@@ -95,10 +107,15 @@ class Response:
     calls: Sequence[ToolCall] = ()
     stop_reason: str | None = None
     usage: Usage | None = None
+    drop_on_edit: Sequence[tuple[int, Path]] = ()
+    """Copies of a part's text that are no parts themselves (log-probabilities by token): (index of the part, path of
+    the copy). When the part is edited, the copy is removed."""
 
 
 type Channel = tuple[str | int, ...]
-"""Names one growing text of a stream: ("text", 0), ("tool_call", 0, 1), ("reasoning", 0) …; the first word is a Kind."""
+"""Names one growing text of a stream: ("text", 0), ("tool_call", 0, 1), ("reasoning", 0) …; the first word is a Kind.
+
+A tool_call channel that no OpenCall opened is a call the provider carries out itself: text to scan, nothing to cut."""
 
 
 class Fragment(NamedTuple):
@@ -110,11 +127,18 @@ class Fragment(NamedTuple):
 
 
 class OpenCall(NamedTuple):
-    """A tool call that begins in this event; its arguments arrive as fragments of `channel`."""
+    """A tool call that begins in this event; its arguments arrive as fragments of `channel`.
+
+    A later event may open the same channel again, when it completes the id or the name: the last one counts.
+    """
 
     channel: Channel
     call_id: str
     name: str
+    arguments: Mapping[str, Any] | None = None
+    """Where the opening event already carries the arguments as an object (their strings are one-shot channels)."""
+    after_text: bool = False
+    """Text of the same message came before the call, so a notice in its place needs a paragraph break."""
 
 
 class Reading(NamedTuple):
@@ -131,6 +155,13 @@ class Reading(NamedTuple):
     usage: Usage | None = None
     end: bool = False
     """The message is complete; nothing of it may follow."""
+    entries: Sequence[tuple[Path, Channel]] = ()
+    """The element of this event that belongs to a tool call, for each call the event speaks of."""
+    calls: Sequence[Channel] = ()
+    """With a stop reason: every tool call of the message (of the choice) so far, in order."""
+    drop_on_edit: Sequence[tuple[Channel, Path]] = ()
+    """Copies of a channel's text that are no fragments (log-probabilities, cumulative messages). Once the channel was
+    edited, in this event or any before it, the value at the path is removed before the event leaves."""
 
 
 class StreamReader(Protocol):
@@ -145,6 +176,17 @@ class StreamReader(Protocol):
         ...
 
 
+class StreamWriter(Protocol):
+    """Cuts tool calls out of one stream. One per response, given every event from the first cut on, in order."""
+
+    def rewrite(self, event: "SseEvent", document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> bytes | None:
+        """The bytes that leave instead of `event`; b"" drops it, None leaves it as it is.
+
+        `document` is `event.data` parsed. `cuts` maps each call that is denied to the notice that takes its place.
+        """
+        ...
+
+
 class Codec(Protocol):
     """The functions a codec module offers (modules satisfy this protocol)."""
 
@@ -153,3 +195,23 @@ class Codec(Protocol):
     def read_request(self, document: Json) -> Request: ...
     def read_response(self, document: Json) -> Response: ...
     def stream_reader(self) -> StreamReader: ...
+    def stream_writer(self) -> StreamWriter: ...
+    def refusal(self, status: int, message: str) -> bytes:
+        """A denial as the provider's own error JSON."""
+        ...
+
+    def cut_calls(self, document: Json, response: Response, cuts: Mapping[int, str]) -> "list[Change]":
+        """Take calls (indexes into `response.calls`) out of a whole response, a notice in the place of each."""
+        ...
+
+    def inject(self, document: Json, text: str) -> "list[Change]":
+        """Add `text` at the end of the last user turn. ValueError where the request has no messages."""
+        ...
+
+    def message(self, model: str | None, text: str) -> bytes:
+        """A whole response that says only `text` and ends the turn."""
+        ...
+
+    def message_stream(self, model: str | None, text: str) -> bytes:
+        """The same as a complete event stream."""
+        ...

@@ -1,0 +1,100 @@
+"""Which provider a request goes to, and which codec reads it: the rows of providers.yaml, compiled once.
+
+First matching row wins. Hosts and paths are globs; knowledge of formats is in the codecs.
+"""
+
+import re
+from collections.abc import Mapping
+from fnmatch import translate
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
+
+import yaml
+
+from proxy.codecs import Codec, Name, anthropic, openai_chat, unrecognised
+
+# A module is the codec: mypy checks its functions against the protocol.
+_CODECS: Mapping[Name, Codec] = {"openai_chat": openai_chat, "anthropic": anthropic, "unrecognised": unrecognised}
+
+
+class Route(NamedTuple):
+    """A provider (`gen_ai.provider.name`), and the codec that reads this path of it.
+
+    None for `codec`: the provider's host, but a path that no codec reads. It is scanned as plain strings.
+    """
+
+    provider: str
+    codec: Name | None
+
+
+class Row(NamedTuple):
+    """One provider: patterns of its hosts, and per codec of the paths that are POSTed to."""
+
+    provider: str
+    host: re.Pattern[str]
+    paths: tuple[tuple[re.Pattern[str], Name], ...]
+    only_paths: bool
+    """A row for any host: it says nothing about paths it does not list."""
+
+
+def _any_of(globs: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(glob) for glob in globs))
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    unknown = row["post"].keys() - _CODECS.keys()
+    if unknown:
+        raise ValueError(f"providers.yaml: {row['name']}: no codec is named {', '.join(sorted(unknown))}")
+    paths = tuple((_any_of(globs), cast("Name", codec)) for codec, globs in row["post"].items())
+    return Row(row["name"], _any_of([host.lower() for host in row["hosts"]]), paths, row["hosts"] == ["*"])
+
+
+def _load() -> tuple[Row, ...]:
+    text = files("proxy.codecs").joinpath("providers.yaml").read_text(encoding="utf-8")
+    return tuple(_row(row) for row in yaml.safe_load(text))
+
+
+ROWS = _load()
+
+
+def match(host: str, method: str, path: str) -> Route | None:
+    """The route of a request, or None for no provider's. Case, port and a trailing dot of `host` are ignored."""
+    return _match(host, method.upper() == "POST", path.partition("?")[0])
+
+
+@lru_cache(maxsize=4096)
+def _match(host: str, post: bool, path: str) -> Route | None:
+    bare = _bare(host)
+    plain = _plain(path)
+    for row in ROWS:
+        if not row.host.match(bare):
+            continue
+        codec = next((codec for pattern, codec in row.paths if post and pattern.match(plain)), None)
+        if codec is not None or not row.only_paths:
+            return Route(row.provider, codec)
+    return None
+
+
+def _bare(host: str) -> str:
+    if host.startswith("["):  # an IPv6 literal (RFC 3986 §3.2.2)
+        return host[1:].partition("]")[0].lower()
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() and ":" not in name else host).rstrip(".").lower()
+
+
+def _plain(path: str) -> str:
+    """The path as a lenient server may read it, so that no spelling of it escapes its codec."""
+    return re.sub("/+", "/", "/" + unquote(path.partition("#")[0])).rstrip("/") or "/"
+
+
+def hosts() -> tuple[str, ...]:
+    """The providers' host names that are no patterns, for certificates made ahead."""
+    text = files("proxy.codecs").joinpath("providers.yaml").read_text(encoding="utf-8")
+    return tuple(host for row in yaml.safe_load(text) for host in row["hosts"] if "*" not in host)
+
+
+def codec(name: Name | None) -> Codec:
+    """The codec of a route; for None the one that reads anything."""
+    return _CODECS[name or "unrecognised"]
