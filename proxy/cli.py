@@ -77,23 +77,23 @@ def wants_debug(argv: Sequence[str]) -> bool:
 
 
 def _serve(arguments: Namespace) -> int:
+    config = _config(arguments)
     from proxy.serve import Running, serve
 
     def announce(proxy: Running) -> None:
         url, ca = f"http://{proxy.address}", str(proxy.authority.certificate)
         _report([Line({"listening": url, "ca": ca}, f"midstream listening on {url} (CA {ca})")], arguments)
 
-    config = _config(arguments)
     _warn_without_policy(config)
     return asyncio.run(serve(config, announce))
 
 
 def _run(arguments: Namespace) -> int:
-    from proxy.run import CommandError, run, summary_lines
-
     if not arguments.child:
         raise ConfigError("give the command to run after --, as in: midstream run -p POLICY -- COMMAND")
     config = _config(arguments)
+    from proxy.run import CommandError, run, summary_lines
+
     _warn_without_policy(config)
     with tempfile.TemporaryDirectory(prefix="midstream-") as temporary:
         if not settings.state_given(vars(arguments)):
@@ -128,8 +128,8 @@ def _audit(arguments: Namespace) -> int:
     return _report(commands.audit_verify(arguments.files, _config(arguments)), arguments)
 
 
-def _certs(arguments: Namespace) -> int:
-    return _report(commands.certs(arguments.what, arguments.proxy, _config(arguments)), arguments)
+def _certs(what: str, arguments: Namespace) -> int:
+    return _report(commands.certs(what, getattr(arguments, "proxy", ""), _config(arguments)), arguments)
 
 
 # -- what commands share
@@ -203,13 +203,11 @@ def _scan_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("verify",), help="check the hash chain")
     parser.add_argument("files", nargs="*", metavar="FILE", help="audit files (those of the state directory)")
 
 
-def _certs_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("path", "env"), help="the CA's file, or exports for a client's shell")
-    parser.add_argument("--proxy", metavar="URL", default="http://127.0.0.1:8080", help="the proxy's URL (env)")
+def _env_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--proxy", metavar="URL", default="http://127.0.0.1:8080", help="the proxy (127.0.0.1:8080)")
 
 
 _COMMANDS: Final[Mapping[str, Command]] = {
@@ -223,19 +221,28 @@ _COMMANDS: Final[Mapping[str, Command]] = {
     "budgets": Command(
         "what budgets have spent", lambda a: _report(commands.budgets(_config(a)), a), ("store", "state")
     ),
-    "audit": Command("verify the audit log", _audit, ("state",), more=_audit_arguments),
-    "certs": Command(
-        "the CA: its file, or exports that make a client trust it", _certs, ("state",), more=_certs_arguments
+    "audit verify": Command("check the audit log's hash chain", _audit, ("state",), more=_audit_arguments),
+    "certs path": Command("print where the CA is", lambda a: _certs("path", a), ("state",)),
+    "certs env": Command(
+        "print exports for a client's shell", lambda a: _certs("env", a), ("state",), more=_env_arguments
     ),
 }
+_GROUPS: Final = {"audit": "the audit log", "certs": "the CA, and what makes clients trust it"}
+"""Commands of two words share their first."""
 
 
 def _parser() -> Parser:
     parser = Parser(prog="midstream", description="A transparent intercepting proxy for model and tool traffic.")
     parser.add_argument("--version", action="version", version=f"midstream {version('midstream')}")
-    names = parser.add_subparsers(dest="name", metavar="COMMAND", required=True)
+    names = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
     for name, command in _COMMANDS.items():
-        _add(names.add_parser(name, help=command.help, description=command.help), command)
+        group, _, last = name.rpartition(" ")
+        if group not in names:
+            shared = names[""].add_parser(group, help=_GROUPS[group])
+            names[group] = shared.add_subparsers(metavar="WHAT", required=True)
+        one = names[group].add_parser(last, help=command.help, description=command.help)
+        one.set_defaults(name=name)
+        _add(one, command)
     return parser
 
 

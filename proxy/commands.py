@@ -34,6 +34,11 @@ class Line(NamedTuple):
     failed: bool = False
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 rule`, `2,000 rules`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 # -- scan
 
 
@@ -171,7 +176,8 @@ def check(policies: Iterable[str]) -> Iterator[Line]:
         return
     counts = {"rules": len(policy.rules), "budgets": len(policy.budgets)}
     value = {"valid": True, "files": list(policy.files), "revision": policy.revision, **counts}
-    yield Line(value, f"valid: {len(policy.files)} files, {counts['rules']} rules, {counts['budgets']} budgets")
+    told = [counted(len(policy.files), "file"), *(counted(count, name[:-1]) for name, count in counts.items())]
+    yield Line(value, f"valid: {', '.join(told)}")
 
 
 def schema() -> Iterator[Line]:

@@ -18,6 +18,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from certs import trust
+from proxy.commands import counted
 from proxy.config import Address, Config, Credential, inherited
 from proxy.serve import running
 
@@ -135,15 +136,11 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
             "some clients ignore HTTPS_PROXY: Node before 24 in its own fetch, aiohttp without trust_env=True",
         ]
     tokens = summary.get("input_tokens", 0) + summary.get("output_tokens", 0)
-    said = [f"{_counted(requests, 'model request')}, {summary.get('denied', 0)} denied"]
+    said = [f"{counted(requests, 'model request')}, {summary.get('denied', 0)} denied"]
     said += [f"found {_listed(summary['findings'])}"] if summary.get("findings") else []
     said += [f"rules {_listed(summary['rules'])}"] if summary.get("rules") else []
-    said += [f"{_counted(tokens, 'token')}, {summary.get('nano_usd', 0) / 1e9:.4f} USD"]
+    said += [f"{counted(tokens, 'token')}, {summary.get('nano_usd', 0) / 1e9:.4f} USD"]
     return ["; ".join(said)]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _listed(counts: Mapping[str, int]) -> str:
