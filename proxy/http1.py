@@ -60,7 +60,7 @@ class CoalescingReader:
 def install() -> None:
     """Let mitmproxy read chunked bodies coalesced, in this process. May be called again.
 
-    The one module-level substitution of midstream: `Http1Server` and `Http1Client` are constructed deep inside layers
+    One of two module-level substitutions (see `worker`): `Http1Server` and `Http1Client` are made deep inside layers
     and take their reader from this function by its module-global name. Harmless to anyone else: same bytes.
     """
     original = _http1.make_body_reader

@@ -6,12 +6,11 @@ are too large get the addon's answer. Whatever ends badly ends as an abort (TCP 
 end of body, and with nothing that was held. What is decided, and what a refusal says, does not live here (`addon`).
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakSet
 
 from mitmproxy import flow as mitmflow
@@ -28,6 +27,7 @@ from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 
 from proxy.connection import AbortConnection
 from proxy.dispatch import where
+from proxy.hold import Hold, Limits, StreamGuard
 
 logger = logging.getLogger(__name__)
 
@@ -42,85 +42,6 @@ LINGER = 30.0
 """Seconds a refused upload may still be read and discarded, so that its refusal is not lost (RFC 9112 §9.6)."""
 
 type Commands[T] = Generator[commands.Command, Any, T]
-
-
-class StreamGuard(Protocol):
-    """The sans-io pump of one response stream."""
-
-    @property
-    def held(self) -> int:
-        """Bytes held back now."""
-        ...
-
-    @property
-    def waiting(self) -> bool:
-        """A decision is pending that must be awaited."""
-        ...
-
-    def feed(self, data: bytes) -> bytes:
-        """Bytes that may leave now, b"" for none."""
-        ...
-
-    def finish(self) -> bytes:
-        """The same, at upstream's end of body."""
-        ...
-
-    def keepalive(self) -> bytes:
-        """What may be sent while waiting, b"" where nothing can be."""
-        ...
-
-    async def decide(self) -> None:
-        """Await the pending decision."""
-        ...
-
-    def resume(self) -> bytes:
-        """Bytes the decision released."""
-        ...
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of one stream that is held."""
-
-    keepalive_interval: float = 10.0
-    """Seconds."""
-    max_held: int = 16 * 1024 * 1024
-    """Bytes of one flow kept back, by its guard, by a waiting stream or by a client that does not read."""
-
-
-class Hold:
-    """One pending decision of a guard, awaited in slices of the keepalive interval."""
-
-    def __init__(self, guard: StreamGuard, interval: float) -> None:
-        self._decision = asyncio.ensure_future(guard.decide())
-        self._cut: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._interval = interval
-
-    @property
-    def done(self) -> bool:
-        """The decision is there, or failed."""
-        return self._decision.done()
-
-    def result(self) -> None:
-        """Raise what the decision raised. A cancelled decision is none: RuntimeError."""
-        if self._decision.cancelled():
-            raise RuntimeError("the decision was cancelled")
-        self._decision.result()
-
-    async def wait(self) -> None:
-        """Return when it is decided, cut, or time for a keepalive."""
-        pending: tuple[asyncio.Future[None], ...] = (self._decision, self._cut)
-        try:
-            await asyncio.wait(pending, timeout=self._interval, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            self.cut()
-            raise
-
-    def cut(self) -> None:
-        """Nobody needs the decision any more."""
-        if not self._cut.done():
-            self._cut.set_result(None)
-        self._decision.cancel()
 
 
 @dataclass

@@ -149,6 +149,7 @@ HANDLER = ["server_event", "handle_hook", "open_connection", "log", "wakeup", "h
         (layer.Layer, "handle_event"),
         (tlsconfig.TlsConfig, "request"),
         (_http1, "make_body_reader"),
+        (http.MessageData, "__post_init__"),
         (_http2, "Http2Connection"),
     ],
 )

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mitmproxy import http
 
-from proxy.layer import GUARD, MAX_BODY, MAX_RESPONSE, Limits
+from proxy.hold import Limits
+from proxy.layer import GUARD, MAX_BODY, MAX_RESPONSE
 from tests import net
 from tests.proxied import HOST, proxied
 
