@@ -19,12 +19,13 @@ from proxy.audit import (
     Record,
     budget_record,
     decision_record,
+    exchange_record,
     failure_record,
     lifecycle_record,
     verify,
 )
 from proxy.decision import Decision, RuleRef, Verdict
-from proxy.events import Agent, Event, EventPart, FindingRef, Flow, Point, Request, Response, Tool, ToolResult
+from proxy.events import Agent, Event, EventPart, FindingRef, Flow, Point, Request, Response, Tool, ToolResult, Usage
 
 PLANTED = "sk-planted-0123456789"
 RULE = RuleRef("secrets-stay-home", "policies/baseline.yaml", 12)
@@ -48,6 +49,18 @@ def an_event(**fields: object) -> Event:
 
 def a_record(number: int) -> Record:
     return lifecycle_record("tick", number=number)
+
+
+def an_exchange(event: Event) -> Record:
+    return exchange_record(
+        flow=event.flow,
+        names={"agent": event.agent.id, "provider": event.provider, "model": event.model},
+        status=200,
+        refused=False,
+        usage=Usage(input=100, output=20),
+        nano_usd=5000,
+        counts={"findings": {"secret": 1}, "rules": {"secrets-stay-home": 1}, "denials": {}},
+    )
 
 
 @pytest.fixture
@@ -94,9 +107,22 @@ def test_no_planted_secret_reaches_the_file(path: Path) -> None:
         log.append(decision_record(elsewhere, Decision("01D")))
         log.append(failure_record(component="codec", error=ValueError(f"bad {PLANTED}"), policy="closed", flow="f"))
         log.append(budget_record(agent="builder", flow="f", budget="daily", verdict="deny", status=400))
+        for event in (everywhere, elsewhere):
+            log.append(an_exchange(event))
     text = path.read_text()
     assert PLANTED not in text
-    assert [json.loads(line)["kind"] for line in text.splitlines()] == ["decision", "decision", "failure", "budget"]
+    assert [json.loads(line)["kind"] for line in text.splitlines()] == ["decision", "decision", "failure", "budget"] + [
+        "exchange"
+    ] * 2
+
+
+def test_an_exchange_is_recorded_by_what_it_spent_and_found(path: Path) -> None:
+    with AuditLog(path) as log:
+        log.append(an_exchange(an_event()))
+    record = json.loads(path.read_text())
+    assert (record["kind"], record["agent"], record["status"], record["nano_usd"]) == ("exchange", "builder", 200, 5000)
+    assert record["usage"]["input"] == 100
+    assert record["rules"] == {"secrets-stay-home": 1}
 
 
 def test_names_from_the_wire_are_cut_and_made_writable(path: Path) -> None:

