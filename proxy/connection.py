@@ -72,7 +72,6 @@ class ClientConnection(mode_servers.ProxyConnectionHandler):
         self.dispatcher = dispatcher
         self.dialling = dialling
         self.max_conns = defaultdict(lambda: asyncio.Semaphore(dialling.max_conns))
-        self.hook_tasks: set[asyncio.Task[None]] = set()
 
     def log(
         self,
@@ -137,8 +136,8 @@ class ClientConnection(mode_servers.ProxyConnectionHandler):
                 queue.append(events.HookCompleted(command))
             return
         task = asyncio.create_task(self._finish_hook(command, pending), name=command.name)
-        self.hook_tasks.add(task)
-        task.add_done_callback(self.hook_tasks.discard)
+        self.dispatcher.tasks.add(task)
+        task.add_done_callback(self.dispatcher.tasks.discard)
 
     async def _finish_hook(self, command: commands.StartHook, pending: Awaitable[None]) -> None:
         try:

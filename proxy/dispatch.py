@@ -44,6 +44,8 @@ class Dispatcher(addonmanager.AddonManager):
     def __init__(self, master: Master) -> None:
         super().__init__(master)  # type: ignore[no-untyped-call]  # mitmproxy is untyped
         self._table: dict[str, tuple[Callable[..., Any], ...]] = {}
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Asynchronous hooks that are running; one may outlive its connection, to settle what the flow spent."""
 
     def register(self, addon: object) -> object:
         """Add an addon, as mitmproxy does, and forget the compiled table."""

@@ -27,6 +27,8 @@ from proxy.hold import Limits
 from proxy.layer import Layers
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - compared, never bound
+_LAST_HOOKS = 5.0
+"""Seconds asynchronous hooks have to end after the last connection is gone."""
 _LEAVES = 1000
 """Forged certificates kept; mitmproxy keeps 100."""
 
@@ -201,9 +203,18 @@ class Worker:
         master, self._master = self._master, None
         if master is not None:
             try:
+                await _finish(master.addons.tasks)
                 await master.done()
             finally:
                 Worker._running = None
+
+
+async def _finish(hooks: set[asyncio.Task[None]]) -> None:
+    """Let asynchronous hooks end (an `error` hook settles what its flow spent), and cancel those that do not."""
+    if hooks:
+        _, late = await asyncio.wait(set(hooks), timeout=_LAST_HOOKS)
+        for task in late:
+            task.cancel()
 
 
 def _options(settings: WorkerSettings, trusted: Path) -> dict[str, object]:

@@ -162,6 +162,24 @@ async def test_draining_cuts_what_outlives_its_grace(tmp_path: Path) -> None:
         slow.end.set()
 
 
+async def test_stopping_waits_for_what_an_error_hook_still_settles(tmp_path: Path) -> None:
+    settled: list[str] = []
+
+    class Settling(Streams):
+        async def error(self, _flow: http.HTTPFlow) -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            settled.append("settled")
+
+    slow = Slow()
+    async with proxied(tmp_path, Settling(), slow) as proxy, proxy.client() as client:
+        await client.send("POST", "/", b"{}")
+        await slow.begun.wait()
+        await proxy.worker.stop()
+        assert settled == ["settled"]
+        slow.end.set()
+
+
 async def test_stopping_twice_is_stopping(tmp_path: Path) -> None:
     async with proxied(tmp_path, object(), WHOLE) as proxy:
         await proxy.worker.stop()
