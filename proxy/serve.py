@@ -112,6 +112,6 @@ def _reload(services: Services) -> None:
     try:
         services.reload()
     except PolicyError as error:
-        logger.error("the policy was not reloaded, the last good one stays in force: %s", error)
+        logger.error("the policy was not reloaded, the last good one stays in force: %s", str(error))
     else:
         logger.warning("the policy was reloaded")

@@ -138,7 +138,7 @@ def test_streams_are_the_childs_own(state: Path) -> None:
 
 def test_a_temporary_state_is_removed(tmp_path: Path) -> None:
     line = midstream("run", "--", "sh", "-c", 'echo "$NODE_EXTRA_CA_CERTS"')
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
+    environ = os.environ | {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=environ)
     assert done.stdout.startswith(str(tmp_path / "midstream-"))
     assert list(tmp_path.iterdir()) == []
