@@ -333,7 +333,7 @@ class _Reader:
                 said.closes += self._channels.close(base)
             else:
                 self._whole(said, block, path)
-        skip = frozenset({"content", "usage", "stop_sequence"}) if isinstance(content, list) else frozenset({"usage"})
+        skip = frozenset({"content"}) if isinstance(content, list) else frozenset()
         self._rest(said, message, ("message",), skip)
 
     def _ending(self, said: Said, root: Mapping[str, Json]) -> None:
@@ -341,6 +341,7 @@ class _Reader:
         said.calls += self._calls
         self._usage(said, root.get("usage"))
         self._rest(said, root["delta"], ("delta",), frozenset())
+        self._walked(said, root.get("usage"), ("usage",))
 
     def _usage(self, said: Said, used: Json) -> None:
         """Counts are cumulative, and later events repeat only some of them."""

@@ -155,7 +155,8 @@ def _calls(parts: Parts, members: Mapping[str, Json], path: Path) -> list[ToolCa
         begin = len(parts.out)
         name, text = _function(parts, legacy, (*path, "function_call"), "arguments")
         mine = tuple(range(begin, len(parts.out)))
-        found.append(ToolCall("", name, arguments(text), (*path, "function_call"), mine))
+        if name or text:  # Snowflake sends an empty one beside every answer
+            found.append(ToolCall("", name, arguments(text), (*path, "function_call"), mine))
     else:
         parts.walk(legacy, (*path, "function_call"), "other", "text")
     return found
@@ -199,7 +200,7 @@ def _function(parts: Parts, function: Mapping[str, Json], path: Path, field: str
 
 # whole responses
 
-_CHOICE: Final = frozenset({"message", "logprobs", "index", "delta"})
+_CHOICE: Final = frozenset({"message", "logprobs"})
 
 
 def read_response(document: Json) -> Response:
@@ -214,9 +215,9 @@ def read_response(document: Json) -> Response:
         begin = len(parts.out)
         members = table(choice)
         calls += _message(parts, members.get("message"), (*path, "message"))
-        if members.get("logprobs") is not None:
-            copies += [(part, (*path, "logprobs")) for part in range(begin, len(parts.out))]
-        parts.members(members, path, "other", "text", _CHOICE)
+        mine = range(begin, len(parts.out)) if members.get("logprobs") is not None else ()
+        copies += [(part, (*path, "logprobs")) for part in mine]
+        parts.members(members, path, "other", "text", _CHOICE if mine else _CHOICE - {"logprobs"})
         if not members:
             parts.walk(choice, path, "other", "text")
         stop = stop or word(members.get("finish_reason"))
@@ -363,6 +364,8 @@ class _Reader:
                 for index, piece in enumerate(value):
                     self._piece(said, table(piece), (*path, name, index), choice)
             elif name == "function_call" and isinstance(value, dict):
+                if not any(value.values()):
+                    continue
                 self._ended(said, choice, "text")
                 self._piece(said, {"index": -1, "function": value}, (*path, name), choice, legacy=True)
             elif isinstance(value, str):

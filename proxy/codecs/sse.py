@@ -170,7 +170,7 @@ def with_data(event: SseEvent, data: bytes) -> bytes:
             continue
         text = line[2]
         padding = text[len(text.rstrip(b" \t")) :]
-        lead = line[1] if b":" in line[1] else b"data: "
+        lead = line[1] if b":" in line[1] or not fresh[index] else b"data: "
         pieces += (event.raw[done : line.start(1)], lead, fresh[index].rstrip(b" \t"), padding)
         done = line.end(2)
     pieces.append(event.raw[done:])

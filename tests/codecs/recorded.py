@@ -1,0 +1,85 @@
+"""Recorded exchanges of the formats that codecs read, from ../shared/corpus, and generic checks over documents."""
+
+import base64
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from proxy.codecs import Codec, Key, Path, Request, Response, anthropic, openai_chat, spans
+from proxy.codecs.walk import LONGEST_WORD, STRUCTURE
+from tests.shared import SHARED
+
+KINDS: dict[str, Codec] = {
+    "openai_chat": openai_chat,
+    "mistral_chat": openai_chat,
+    "anthropic_messages": anthropic,
+}
+
+
+def exchanges() -> Iterator[tuple[str, Codec, dict[str, Any]]]:
+    """(file and line, codec, record) of every chat exchange."""
+    for file in sorted((SHARED / "corpus").glob("*.jsonl.gz")):
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                record = json.loads(line)
+                codec = KINDS.get(record["endpoint_kind"])
+                if codec is not None:
+                    yield f"{file.name}:{number}", codec, record
+
+
+def body(message: dict[str, Any] | None) -> bytes:
+    """A recorded body's bytes, content-encoding removed."""
+    if not message:
+        return b""
+    if message.get("body_b64") is not None:
+        raw = base64.b64decode(message["body_b64"])
+        if message.get("content_encoding") == "gzip":
+            raw = zlib.decompress(raw, 47)
+        elif message.get("content_encoding"):
+            return b""
+        return raw
+    return (message.get("body_text") or "").encode("utf-8", "surrogatepass")
+
+
+def unread(document: Any, read: Request | Response) -> list[Path]:
+    """String leaves that are neither a part nor one of the format's short words nor a copy of a part."""
+    seen = {part.path for part in read.parts}
+    copies = [path for _, path in getattr(read, "drop_on_edit", ())]
+    return [
+        path
+        for path, text in spans.strings(document)
+        if path not in seen
+        and not (path and path[-1] in STRUCTURE and len(text) <= LONGEST_WORD)
+        and not any(path[: len(copy)] == copy for copy in copies)
+        and not _call_word(path)
+    ]
+
+
+def _call_word(path: Path) -> bool:
+    return bool(path) and path[-1] == "role" and "messages" in path
+
+
+def misplaced(document: Any, read: Request | Response) -> list[Path]:
+    """Parts whose text is not what stands at their path."""
+    return [part.path for part in read.parts if part.text != _text(document, part.path)]
+
+
+def blocks(document: Any) -> list[Any]:
+    """Anthropic's content blocks of a whole answer."""
+    content = document.get("content")
+    return content if isinstance(content, list) else []
+
+
+def is_by_provider(block: Any) -> bool:
+    """A call that the provider carries out itself: the recording counts it, a client never decides on it."""
+    return isinstance(block, dict) and block.get("type") in ("server_tool_use", "mcp_tool_use")
+
+
+def _text(document: Any, path: Path) -> str:
+    for step in path:
+        if isinstance(step, Key):
+            return step.name if step.name in document else ""
+        document = document[step]
+    return document if isinstance(document, str) else str(document)
