@@ -97,7 +97,7 @@ def _run(arguments: Namespace) -> int:
     _warn_without_policy(config)
     with tempfile.TemporaryDirectory(prefix="midstream-") as temporary:
         if not settings.state_given(vars(arguments)):
-            config = replace(config, state=Path(temporary))
+            config = replace(config, state=Path(temporary), cache=settings.default_cache())
         try:
             outcome = asyncio.run(run(config, arguments.child))
         except CommandError as error:
@@ -121,7 +121,7 @@ def _test(arguments: Namespace) -> int:
 
 
 def _scan(arguments: Namespace) -> int:
-    return _report(commands.scan(arguments.file, jsonl=arguments.jsonl, config=_config(arguments)), arguments)
+    return _report(commands.scan(arguments.file, jsonl=arguments.jsonl), arguments)
 
 
 def _audit(arguments: Namespace) -> int:
@@ -217,7 +217,7 @@ _COMMANDS: Final[Mapping[str, Command]] = {
     "check": Command("validate policies", lambda a: _report(commands.check(_files(a)), a), (), True, _policy_arguments),
     "test": Command("run the *.test.yaml of policies", _test, (), True, _policy_arguments),
     "schema": Command("print the JSON Schema of a policy file", lambda a: _report(commands.schema(), a)),
-    "scan": Command("run the detectors on a text", _scan, ("state",), more=_scan_arguments),
+    "scan": Command("run the detectors on a text", _scan, more=_scan_arguments),
     "budgets": Command(
         "what budgets have spent", lambda a: _report(commands.budgets(_config(a)), a), ("store", "state")
     ),

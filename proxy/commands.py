@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 import orjson
 
-from proxy.config import Config, ConfigError, inherited, prepared
+from proxy.config import Config, ConfigError, default_cache, inherited, prepared
 
 if TYPE_CHECKING:
     from proxy.decision import Finding
     from proxy.effects.budget import Row
 
 JSONL: Final = (".jsonl", ".jsonl.gz")
-_CACHE: Final = "cache"
 
 
 class Line(NamedTuple):
@@ -42,13 +41,11 @@ def counted(number: int, noun: str) -> str:
 # -- scan
 
 
-def scan(source: str, *, jsonl: bool, config: Config) -> Iterator[Line]:
+def scan(source: str, *, jsonl: bool) -> Iterator[Line]:
     """Findings of every detector in a file, in `-` (standard input), or in the texts of a JSONL file."""
     from proxy.detectors import CLASSES, Detectors
 
-    cache = prepared(config).state / _CACHE
-    cache.mkdir(mode=0o700, exist_ok=True)
-    detectors = Detectors.load(cache_dir=cache)
+    detectors = Detectors.load(cache_dir=default_cache())
     for index, text in enumerate(_texts(source, jsonl or source.endswith(JSONL))):
         found = [*detectors.scan(text, CLASSES - {"pseudonym"}), *detectors.scan_tool_output(text, ())]
         yield _scanned(index, text, sorted(found, key=lambda finding: (finding.start, finding.end)))

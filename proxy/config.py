@@ -57,6 +57,8 @@ class Config:
     """Seconds that streams may go on for after the first SIGTERM."""
     log_level: str = "warning"
     log_format: str = "text"
+    cache: Path | None = None
+    """Where compiled detectors are kept; None is in the state, which `run`'s temporary one would lose each time."""
     credentials: tuple[Credential, ...] = ()
     """Accepted beside the policy's agents. Where there are any, nobody comes in without (`run`'s private proxy)."""
 
@@ -229,6 +231,20 @@ def default_state(environ: Mapping[str, str]) -> Path:
     return Path(home) / "midstream"
 
 
+def default_cache() -> Path | None:
+    """The user's cache directory for midstream, made if need be; None where there can be none."""
+    home = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME") and os.environ["HOME"] + "/.cache")
+    if not home:
+        return None
+    path = Path(home) / "midstream"
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        # A cache only saves time: a home that cannot be written is no error.
+        return None
+    return path if os.access(path, os.W_OK | os.X_OK) else None
+
+
 def prepared(config: Config) -> Config:
     """The same, with its state directory made (0700, where it is new) and found to be writable, as an absolute path."""
     state = config.state.absolute()
@@ -238,7 +254,7 @@ def prepared(config: Config) -> Config:
         raise ConfigError(f"--state: {state} cannot be made: {error.strerror}") from error
     if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigError(f"--state: {state} cannot be written")
-    return replace(config, state=state)
+    return replace(config, state=state, cache=config.cache or state / "cache")
 
 
 def state_given(flags: Mapping[str, Any]) -> bool:

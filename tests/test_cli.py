@@ -24,6 +24,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for setting in SETTINGS.values():
         monkeypatch.delenv(setting.variable, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_cache(tmp_path)))
+
+
+def _cache(tmp_path: Path) -> Path:
+    """One for the whole run, so that detectors are compiled once."""
+    return tmp_path.parent / "cache"
 
 
 def command_line(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
@@ -148,8 +154,8 @@ def test_scan_of_something_that_is_no_gzip(capsys: pytest.CaptureFixture[str], t
     assert err.startswith(f"midstream: {file} cannot be read: ")
 
 
-def test_scan_reads_standard_input(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "proxy", "scan", "--state", str(tmp_path)]
+def test_scan_reads_standard_input() -> None:
+    line = [sys.executable, "-m", "proxy", "scan"]
     done = subprocess.run(line, input=b"ada@lovelace.org \xff", capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (1, b"0: 0-16: pii/email (email, 1.00)\n", b"")
 

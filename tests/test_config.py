@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.config import SETTINGS, Address, Config, ConfigError, default_state, load, prepared
+from proxy.config import SETTINGS, Address, Config, ConfigError, default_cache, default_state, load, prepared
 
 
 def test_defaults() -> None:
@@ -86,6 +86,20 @@ def test_state_follows_the_xdg_directories() -> None:
 def test_a_new_state_directory_is_private(tmp_path: Path) -> None:
     config = prepared(Config(state=tmp_path / "a" / "state"))
     assert config.state.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_cache_is_the_users_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert default_cache() == tmp_path / "cache" / "midstream"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert default_cache() is None
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache() == tmp_path / ".cache" / "midstream"
+    monkeypatch.delenv("HOME")
+    assert default_cache() is None
+    assert prepared(Config(state=tmp_path / "state")).cache == tmp_path / "state" / "cache"
 
 
 def test_a_state_directory_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_temporary_state_is_removed(tmp_path: Path) -> None:
     environ = os.environ | {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=environ)
     assert done.stdout.startswith(str(tmp_path / "midstream-"))
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("midstream-*")) == []
 
 
 def test_a_signal_is_forwarded_and_the_childs_answer_counts(state: Path) -> None:
