@@ -60,9 +60,8 @@ class Addon:
         """The agent of this flow; None after answering 407."""
         agent = self._agents.get(flow.client_conn.id)
         if agent is None:
-            address = flow.client_conn.peername[0] if flow.client_conn.peername else "unknown"
             given = flow.request.headers.get("proxy-authorization")
-            agent = self._services.serving.agents.identify(given, address)
+            agent = self._services.serving.agents.identify(given, flow.client_conn.peername[0])
             if agent is None:
                 flow.response = _credentials_required(given is not None)
                 return None
@@ -77,9 +76,10 @@ class Addon:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Decide who reads this flow, before a byte of its body is buffered or any upstream is dialled."""
         if _is_for_us(flow):
-            answer = health.answer(flow.request.method, flow.request.path, ready=self._services.ready)
-            status, body = answer or (404, b"this is a proxy; of its own it serves /healthz and /readyz\n")
-            flow.response = http.Response.make(status, body, health.HEADERS)
+            answer = health.answer(flow.request.path, ready=self._services.ready)
+            unknown = health.Health(404, b'{"error":"this is a proxy; of its own it serves /healthz and /readyz"}\n')
+            status, body = answer or unknown
+            flow.response = http.Response.make(status, body, {"content-type": "application/json"})
             return
         agent = self._identify(flow)
         if agent is None:
@@ -252,7 +252,7 @@ class Addon:
 def _is_for_us(flow: http.HTTPFlow) -> bool:
     """Whether the proxy itself is asked (origin-form, RFC 9112 §3.2.1): a probe, or somebody's browser."""
     own = flow.client_conn.sockname
-    return own is not None and flow.request.port == own[1] and flow.request.host in (own[0], "localhost")
+    return flow.request.port == own[1] and flow.request.host in (own[0], "localhost")
 
 
 def _route(flow: http.HTTPFlow) -> providers.Route | None:
@@ -273,7 +273,8 @@ def _streams(response: http.Response, exchange: Exchange) -> bool:
 
 
 def _is_media(response: http.Response) -> bool:
-    return response.headers.get("content-type", "").lower().startswith(("image/", "audio/", "video/", "font/"))
+    kind: str = response.headers.get("content-type", "").lower()
+    return kind.startswith(("image/", "audio/", "video/", "font/"))
 
 
 def _replace(message: http.Message, body: bytes) -> None:

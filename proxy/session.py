@@ -115,7 +115,8 @@ class Session:
 
     async def _close(self, grant: Grant, status: int | None) -> None:
         tally = self._exchange.judge.tally
-        nothing_spent = tally.usage is None and not tally.output_chars and (status is None or status >= 400)
+        # Where the client left early (no status) the provider may have read the request: its input is booked.
+        nothing_spent = tally.usage is None and not tally.output_chars and status is not None and status >= 400
         try:
             if nothing_spent:
                 await self._budgets.release(grant)

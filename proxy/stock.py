@@ -7,8 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from mitmproxy import ctx, http
-from mitmproxy.addonmanager import Loader
+from mitmproxy import addonmanager, ctx, http
 from mitmproxy.exceptions import OptionsError
 
 from proxy.addon import Addon
@@ -35,7 +34,7 @@ class Stock:
     def __init__(self) -> None:
         self._services: Services | None = None
 
-    def load(self, loader: Loader) -> None:
+    def load(self, loader: addonmanager.Loader) -> None:
         """Declare our options."""
         loader.add_option("midstream_policy", Sequence[str], [], "Policy files or folders.")
         loader.add_option("midstream_state", str, "", "State directory (default: as `midstream serve`).")
@@ -47,8 +46,8 @@ class Stock:
         try:
             self._services = await Services.open(config)
         except PolicyError as error:
-            raise OptionsError(str(error)) from error
-        ctx.master.addons.add(Streamed(self._services))
+            raise OptionsError(str(error)) from error  # type: ignore[no-untyped-call]  # mitmproxy is untyped
+        ctx.master.addons.add(Streamed(self._services))  # type: ignore[no-untyped-call]  # as above
         logger.warning(WARNING)
 
     async def done(self) -> None:

@@ -1,0 +1,183 @@
+"""The addon behind real TLS: who may speak, what is read, what passes untouched, how each refusal looks."""
+
+import base64
+import gzip
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import brotli
+import pytest
+import zstandard
+
+from tests.behind import CHAT, Running, answer, asking, post, saying, serving
+from tests.judging import REDACT
+from tests.wire import openai_answer, openai_stream
+
+SECRET = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"  # GitHub's documented example token
+
+
+async def test_a_request_is_redacted_and_its_answer_comes_back_as_it_was(tmp_path: Path) -> None:
+    body = saying("fine, thanks")
+    async with serving(tmp_path, REDACT, answer(body, "x-kept: yes")) as running:
+        assert await post(running, asking(f"key {SECRET}")) == (200, body)
+        [request] = running.requests
+    assert SECRET.encode() not in request
+    assert b"[REDACTED:github_token]" in request
+
+
+async def test_untouched_headers_and_bytes_reach_upstream_as_they_were(tmp_path: Path) -> None:
+    body = b'{ "model":"gpt-5",  "messages":[] }'
+    async with serving(tmp_path, REDACT, answer(b"{}")) as running:
+        await post(running, body, "X-Odd-Case: a  b", "accept-encoding: gzip, br", "authorization: Bearer t")
+        [request] = running.requests
+    head, _, sent = request.partition(b"\r\n\r\n")
+    assert sent == body
+    for line in (b"X-Odd-Case: a  b", b"accept-encoding: gzip, br", b"authorization: Bearer t"):
+        assert line in head
+
+
+CODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+}
+PLAIN: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_compressed_bodies_are_read_both_ways(tmp_path: Path, coding: str) -> None:
+    down = answer(CODINGS[coding](saying(f"use {SECRET}")), f"content-encoding: {coding}")
+    async with serving(tmp_path, REDACT, down) as running:
+        up = CODINGS[coding](asking(f"key {SECRET}"))
+        status, body = await post(running, up, f"content-encoding: {coding}")
+        [request] = running.requests
+    assert status == 200
+    assert json.loads(body)["choices"][0]["message"]["content"] == "use [REDACTED:github_token]"
+    head, _, sent = request.partition(b"\r\n\r\n")
+    assert b"content-encoding" not in head
+    assert json.loads(sent)["messages"][0]["content"] == "key [REDACTED:github_token]"
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_compressed_bodies_without_findings_stay_byte_for_byte(tmp_path: Path, coding: str) -> None:
+    packed = CODINGS[coding](saying("nothing here"))
+    async with serving(tmp_path, REDACT, answer(packed, f"content-encoding: {coding}")) as running:
+        up = CODINGS[coding](asking("hello"))
+        assert await post(running, up, f"content-encoding: {coding}") == (200, packed)
+        assert running.requests[0].endswith(up)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+async def test_a_compressed_stream_stays_a_stream_in_its_coding(tmp_path: Path, coding: str) -> None:
+    packed = CODINGS[coding](openai_stream(["use ", SECRET[:7], SECRET[7:], " now"]))
+    down = answer(packed, f"content-encoding: {coding}", kind="text/event-stream")
+    async with serving(tmp_path, REDACT, down) as running:
+        status, body = await post(running, asking("go", stream=True))
+    assert status == 200
+    assert openai_answer(PLAIN[coding](body)).text == "use [REDACTED:github_token] now"
+
+
+async def test_garbage_under_a_coding_is_refused_without_dialling(tmp_path: Path) -> None:
+    async with serving(tmp_path, REDACT, answer(b"{}")) as running:
+        status, body = await post(running, b"no gzip at all", "content-encoding: gzip")
+        assert not running.requests
+    assert status == 400
+    assert "message" in json.loads(body)["error"]
+
+
+async def test_a_bomb_is_refused(tmp_path: Path) -> None:
+    policy = REDACT + "limits: {request_body: 100KB}\n"
+    async with serving(tmp_path, policy, answer(b"{}")) as running:
+        status, _ = await post(running, gzip.compress(bytes(5_000_000)), "content-encoding: gzip")
+        assert not running.requests
+    assert status == 413
+
+
+async def test_a_body_over_the_cap_is_refused_in_the_provider_s_shape(tmp_path: Path) -> None:
+    policy = REDACT + "limits: {request_body: 1KB}\n"
+    async with serving(tmp_path, policy, answer(b"{}")) as running:
+        status, body = await post(running, asking("x" * 2000))
+        assert not running.requests
+    assert status == 413
+    assert "limits.request_body" in json.loads(body)["error"]["message"]
+
+
+async def test_a_response_over_the_cap_never_arrives(tmp_path: Path) -> None:
+    policy = REDACT + "limits: {response_body: 1KB}\n"
+    async with serving(tmp_path, policy, answer(saying("x" * 2000))) as running:
+        status, body = await post(running, asking("hi"))
+    assert status == 502
+    assert "limits.response_body" in json.loads(body)["error"]["message"]
+
+
+async def test_what_nothing_reads_passes_untouched(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 40
+    async with serving(tmp_path, REDACT, answer(body, kind="application/octet-stream")) as running:
+        assert await post(running, f"form={SECRET}".encode(), path="/upload") == (200, body)
+        assert running.requests[0].endswith(f"form={SECRET}".encode())
+
+
+async def test_unrecognised_hosts_are_denied_where_the_policy_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path, "unrecognised: deny\n" + REDACT, answer(b"{}")) as running:
+        status, body = await post(running, b"x", path="/upload")
+        assert not running.requests
+    assert status == 403
+    assert json.loads(body)["title"] == "Refused by midstream"
+
+
+AGENTS = """
+version: 1
+agents:
+  require_identity: true
+  list: [{id: builder, token_sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}]
+"""  # the token is "test"
+
+
+async def connect(running: Running, *headers: str) -> bytes:
+    async with running.plain() as client:
+        lines = ["CONNECT api.example.com:443 HTTP/1.1", "host: api.example.com:443", *headers, "", ""]
+        client.writer.write("\r\n".join(lines).encode())
+        return await client.head()
+
+
+async def test_identity_is_required_on_the_tunnel(tmp_path: Path) -> None:
+    good = base64.b64encode(b"builder:test").decode()
+    bad = base64.b64encode(b"builder:guess").decode()
+    async with serving(tmp_path, AGENTS, answer(b"{}")) as running:
+        missing = await connect(running)
+        assert missing.startswith(b"HTTP/1.1 407")
+        assert b'basic realm="midstream"' in missing.lower()
+        assert (await connect(running, f"proxy-authorization: Basic {bad}")).startswith(b"HTTP/1.1 407")
+        assert (await connect(running, f"proxy-authorization: Basic {good}")).startswith(b"HTTP/1.1 200")
+        assert not running.requests
+
+
+async def test_the_proxy_answers_probes_itself(tmp_path: Path) -> None:
+    async with serving(tmp_path, AGENTS, answer(b"{}")) as running, running.plain() as client:
+        host, port = running.proxy.address
+        for path, expected in (("/readyz", 200), ("/healthz", 200), ("/else", 404)):
+            client.writer.write(f"GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+            assert (await client.response())[0] == expected
+
+
+async def test_websockets_to_a_model_are_refused_with_the_status_that_falls_back(tmp_path: Path) -> None:
+    headers = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", "sec-websocket-key: AAAA"]
+    async with serving(tmp_path, REDACT, answer(b"{}")) as running, running.proxy.client() as client:
+        await client.send("POST", CHAT, b"", headers)
+        assert (await client.response())[0] == 426
+        assert not running.requests
+
+
+async def test_an_unreachable_provider_is_said_in_its_own_shape(tmp_path: Path) -> None:
+    async with serving(tmp_path, REDACT, answer(b"{}"), trust=False) as running:
+        status, body = await post(running, asking("hi"))
+    assert status == 502
+    assert "could not be reached" in json.loads(body)["error"]["message"]
