@@ -1,0 +1,60 @@
+"""The provider table: every row, its spelling variants, and what belongs to nobody."""
+
+import pytest
+
+from proxy.codecs import providers
+from proxy.codecs.providers import Route, match
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "route"),
+    [
+        ("api.openai.com", CHAT, Route("openai", "openai_chat")),
+        ("API.OpenAI.com.:443", CHAT + "?x=1", Route("openai", "openai_chat")),
+        ("api.openai.com", "//v1/chat%2Fcompletions/", Route("openai", "openai_chat")),
+        ("eu.api.openai.com", CHAT, Route("openai", "openai_chat")),
+        ("api.openai.com", "/v1/embeddings", Route("openai", None)),
+        ("api.anthropic.com", "/v1/messages?beta=true", Route("anthropic", "anthropic")),
+        ("api.anthropic.com", "/v1/messages/count_tokens", Route("anthropic", None)),
+        (
+            "r.openai.azure.com",
+            "/openai/deployments/d/chat/completions?api-version=1",
+            Route("azure.ai.openai", "openai_chat"),
+        ),
+        ("api.groq.com", "/openai/v1/chat/completions", Route("groq", "openai_chat")),
+        ("api.deepseek.com", "/chat/completions", Route("deepseek", "openai_chat")),
+        ("openrouter.ai", "/api/v1/chat/completions", Route("openrouter", "openai_chat")),
+        ("api.mistral.ai", CHAT, Route("mistral_ai", "openai_chat")),
+        ("dashscope-intl.aliyuncs.com", "/compatible-mode/v1/chat/completions", Route("dashscope", "openai_chat")),
+        ("127.0.0.1:8000", CHAT, Route("openai_compatible", "openai_chat")),
+        ("[::1]:8000", "/v1/messages", Route("anthropic_compatible", "anthropic")),
+        ("example.com", "/", None),
+        ("api.openai.com.evil.example", "/v1/embeddings", None),
+        ("notapi.openai.com.example", CHAT, Route("openai_compatible", "openai_chat")),
+    ],
+)
+def test_routes(host: str, path: str, route: Route | None) -> None:
+    assert match(host, "POST", path) == route
+
+
+def test_only_a_post_has_a_codec() -> None:
+    assert match("api.openai.com", "GET", CHAT) == Route("openai", None)
+    assert match("api.openai.com", "post", CHAT) == Route("openai", "openai_chat")
+    assert match("example.com", "GET", CHAT) is None
+
+
+def test_every_row_is_reachable_and_every_codec_there() -> None:
+    assert len({row.provider for row in providers.ROWS}) == len(providers.ROWS)
+    for row in providers.ROWS:
+        for _, codec in row.paths:
+            assert codec == providers.codec(codec).NAME
+    assert providers.codec(None).NAME == "unrecognised"
+    assert "api.openai.com" in providers.hosts()
+    assert not any("*" in host for host in providers.hosts())
+
+
+def test_a_row_with_a_codec_that_is_not_there() -> None:
+    with pytest.raises(ValueError, match="no codec is named gopher"):
+        providers._row({"name": "x", "hosts": ["x"], "post": {"gopher": ["/"]}})
