@@ -52,7 +52,7 @@ class Recorded(list[tuple[Event, Decision]]):
 def exchange(text: str, codec: Any, record: Recorded | None = None) -> Exchange:
     """An exchange under this policy, in the format of this codec ("openai_chat", "anthropic", None)."""
     cached = FindingCache(detectors(), KEY, 1000)
-    runtime = Runtime(policy(text), detectors(), cached, KEY, record or Recorded())
+    runtime = Runtime(policy(text), detectors(), cached, KEY, Recorded() if record is None else record)
     flow = Flow(id="flow", host="api.example", method="POST", path="/v1/x")
     return Exchange(runtime, providers.codec(codec), Context(Agent(id="tester"), flow, provider="test", format=codec))
 

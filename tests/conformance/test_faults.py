@@ -141,7 +141,7 @@ def after_request(patch: pytest.MonkeyPatch, where: Any, name: str, fail: Callab
 
 
 async def test_a_stream_that_breaks_off_upstream_delivers_nothing_held(tmp_path: Path) -> None:
-    stream = openai_stream(["before ", TOKEN[:20]])
+    stream = openai_stream(["before ", "that ", TOKEN[:20]])
     torn = stream[: stream.index(TOKEN[:20].encode()) + 24]
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n"
     async with serving(tmp_path, POLICY, head + torn, close=True) as running:
