@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from proxy.codecs import Channel, Json, Kind, OpenCall, Path, Reading, Request, Response, ToolCall, ToolResult
+from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Path, Reading, Request, Response, ToolCall, ToolResult
 from proxy.codecs.spans import Append, Change, Remove, Replace, TextChange, splice
 from proxy.codecs.sse import DONE, SseEvent, encode, with_data
 from proxy.codecs.walk import Channels, Parts, Said, arguments, array, number, table, word
@@ -250,6 +250,8 @@ _CHUNK: Final = frozenset({"id", "object", "created", "model", "choices", "usage
     {"system_fingerprint", "service_tier", "obfuscation"}
 )
 _STREAM_CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "native_finish_reason"})
+_FLOWING: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_CONTENT: Final = ("choices", 0, "delta", "content")
 _GROWING: Final[Mapping[str, Channel]] = {
     "content": ("text",),
     "reasoning_content": ("reasoning", "reasoning_content"),
@@ -299,9 +301,33 @@ class _Reader:
         self._channels = Channels()
         self._calls: dict[int, _Calls] = {}
         self._spoke: set[tuple[int, str]] = set()
+        self._flowing: tuple[Json, Channel] | None = None
+        """The choice whose content came last, and nothing else since."""
 
     def read(self, event: Json) -> Reading:
         """What one chunk says."""
+        return self._flow(event) or self._read(event)
+
+    def _flow(self, event: Json) -> Reading | None:
+        """The short way for the chunk that comes most: one more piece of the content that came before."""
+        if self._flowing is None or type(event) is not dict or not event.keys() <= _CHUNK or event.get("usage"):
+            return None
+        choices = event.get("choices")
+        if type(choices) is not list or len(choices) != 1 or type(choices[0]) is not dict or "x_groq" in event:
+            return None
+        choice = choices[0]
+        delta = choice.get("delta")
+        if type(delta) is not dict or len(delta) != 1 or not choice.keys() <= _FLOWING:
+            return None
+        text = delta.get("content")
+        if type(text) is not str or not text or choice.get("index") != self._flowing[0]:
+            return None
+        if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
+            return None
+        return Reading((Fragment(self._flowing[1], _CONTENT, text),), model=word(event.get("model")))
+
+    def _read(self, event: Json) -> Reading:
+        self._flowing = None
         said = Said()
         root = table(event)
         choices = root.get("choices")
@@ -316,7 +342,14 @@ class _Reader:
         said.model = word(root.get("model"))
         if root.get("usage") or "x_groq" in root:
             said.usage = _usage(root)
+        self._remember(said, choices)
         return said.reading()
+
+    def _remember(self, said: Said, choices: Json) -> None:
+        if len(said.fragments) == 1 and said.fragments[0].path == _CONTENT and not said.closes:
+            index = table(choices[0]).get("index")
+            if isinstance(index, int):
+                self._flowing = (index, said.fragments[0].channel)
 
     def finish(self) -> Reading:
         """The end of the stream closes what no finish reason closed."""

@@ -62,18 +62,19 @@ class SseReader:
         if not data:
             return []
         events: list[SseEvent] = []
+        most = len(self._buffer) + len(data)
         if self._after_cr:
             data = self._late_line_feed(data, events)
         if self._buffer:
             self._extend(data, events)
         else:
             self._read(data, events)
-        if len(self._buffer) > self._max_event or self._exceeded(events):
+        if most > self._max_event and self._exceeded(events):
             raise DecodeError(f"an event of more than {self._max_event} bytes")
         return events
 
     def _exceeded(self, events: list[SseEvent]) -> bool:
-        return any(len(event.raw) > self._max_event for event in events)
+        return len(self._buffer) > self._max_event or any(len(event.raw) > self._max_event for event in events)
 
     def finish(self) -> list[SseEvent]:
         """What is left at the end of the stream, as an event: readers differ on whether it counts."""
