@@ -75,7 +75,8 @@ def parse(raw: bytes) -> Json:
     """The document in `raw`: strict RFC 8259 in UTF-8, a leading BOM skipped (§8.1 lets a reader ignore it).
 
     DecodeError for anything else, for nesting deeper than MAX_DEPTH and for duplicate names: of two members with one
-    name readers keep different ones, so what was scanned need not be what is used.
+    name readers keep different ones, so what was scanned need not be what is used. Integers beyond 64 bits come as
+    floats, as most clients read them.
     """
     if raw.startswith(_BOM):
         raw = raw[3:]
