@@ -234,7 +234,7 @@ class Addon:
         """Upstream could not be reached, or not be trusted."""
         state: Inspected | None = flow.metadata.get(STATE)
         why = flow.error.msg if flow.error else "unknown"
-        message = f"[midstream] {flow.request.pretty_host} could not be reached: {why}"
+        message = f"[midstream] {flow.request.pretty_host} gave no whole answer: {why}"
         if state is not None:
             self._refuse(flow, state.exchange.refuse(502, message, ()))
         else:

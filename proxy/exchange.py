@@ -76,7 +76,7 @@ class Exchange:
         return self._spliced(body, request.parts, ordered + more, changes + more_changes)
 
     def _judge_results(self, request: Request, units: Sequence[texts.Unit]) -> tuple[list[spans.Change], list[Ordered]]:
-        """`post_tool_execution` for every result in the request: a denied one becomes a notice, so the run can go on."""
+        """`post_tool_execution` for every result: a denied one becomes a notice, so that the run can go on."""
         changes: list[spans.Change] = []
         ordered: list[Ordered] = []
         if not (request.results and self.policy.rules_at(Point.POST_TOOL_EXECUTION)):
@@ -114,7 +114,12 @@ class Exchange:
         decision, ordered = self.judge.decide(Point.PRE_LLM_REQUEST, intent, found, request=view)
         if decision.verdict is Verdict.DENY:
             return self.refuse(decision.status or 400, notice(decision, "this request")), [], []
-        changes = [change for text in decision.inject for change in self.codec.inject(document, text)]
+        try:
+            # What no codec reads does not reach a model, as far as anybody knows: there is no place for context.
+            texts_to_add = decision.inject if self.context.format is not None else ()
+            changes = [change for text in texts_to_add for change in self.codec.inject(document, text)]
+        except ValueError as error:
+            return self.refuse(400, f"[midstream] The policy adds context to this request, but {error}"), [], []
         return None, changes, ordered
 
     # the whole response

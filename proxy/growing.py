@@ -23,6 +23,8 @@ class Growing:
     scanner: TextStream | None
     """None where nothing is looked for: sealed texts, tool calls (scanned whole), policies without detectors."""
     call: OpenCall | None = None
+    within: OpenCall | None = None
+    """The call whose arguments, come whole, this is one string of."""
     pending: list[str] = field(default_factory=list)
     """Pieces that came since the last decision; for a tool call, all of them."""
     tail: str = ""

@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Final, NamedTuple
 
+import orjson
+
 from proxy import texts
-from proxy.codecs import Channel, Json, Path, Reading, spans
+from proxy.codecs import Channel, Json, OpenCall, Path, Reading, spans
 from proxy.codecs.sse import KEEPALIVE, SseEvent, SseReader, with_data
+from proxy.codecs.walk import arguments as read_arguments
 from proxy.decision import Finding, TextEdit, Verdict
 from proxy.effects.redact import apply
 from proxy.events import EventPart, Point
@@ -25,6 +28,8 @@ from proxy.growing import CALL, Growing, Stretch
 from proxy.judge import PSEUDONYM, Found, Ordered, notice
 from proxy.texts import Unit
 
+_WHOLE: Final = -1
+"""Part number of arguments that came whole, in findings."""
 KEEPALIVE_SECONDS: Final = 10.0
 """A client whose answer is held whole hears something this often."""
 
@@ -172,10 +177,21 @@ class Guard:
             stretches.append(Stretch(growing, (), 0, 0))
             self._touched[opened.channel] = growing
         stretches += [self._grow(channel, path, text) for channel, path, text in reading.fragments]
+        if stretches and reading.opens:
+            self._note_owners(reading)
         copies = [(self._growing(channel), path) for channel, path in reading.drop_on_edit]
         if reading.closes:
             self._close(reading.closes)
         return Item(event, document, reading, stretches, copies)
+
+    def _note_owners(self, reading: Reading) -> None:
+        """Strings of arguments that came whole with their call are texts of their own: whose, they must know."""
+        whole = {opened.channel: opened for opened in reading.opens if opened.arguments is not None}
+        owners = [(path, whole[channel]) for path, channel in reading.entries if channel in whole]
+        for channel, path, _ in reading.fragments if owners else ():
+            if channel[0] == CALL and channel not in whole:
+                owner = next((opened for start, opened in owners if path[: len(start)] == start), None)
+                self._growing(channel).within = owner
 
     def _read_opaque(self, event: SseEvent, error: spans.DecodeError) -> Item:
         """An event that is no JSON: refused if the policy denies what is unrecognised, else scanned as plain text."""
@@ -258,7 +274,7 @@ class Guard:
             growing.edits += _shifted(edits, base)
 
     def _ordered(self, found: Sequence[Found]) -> list[Ordered]:
-        """The edits the policy orders for findings in text, one decision each: how a chunk was cut cannot matter then."""
+        """The edits the policy orders for findings in text. One decision each, so that no cut of the stream matters."""
         ordered = self._judge.restorations(found)
         if self._policy.rules_at(Point.POST_LLM_RESPONSE):
             for item in found:
@@ -271,23 +287,35 @@ class Guard:
         return ordered
 
     def _decide_call(self, channel: Channel, growing: Growing, text: str) -> None:
+        """A call is complete, or a string of one whose arguments came whole: order its edits, or its removal."""
         growing.settled, growing.decided = True, growing.length
-        units = texts.json_units(growing.number, text)
-        found = self._judge.scan(units, self._call_classes)
-        wanted = self._policy.classes_at(Point.PRE_TOOL_EXECUTION)
+        found = self._judge.scan(texts.json_units(growing.number, text), self._call_classes)
         answer = self._policy.classes_at(Point.POST_LLM_RESPONSE) | {PSEUDONYM}
         ordered = self._ordered([item for item in found if item.finding.cls in answer])
-        if growing.call is not None:
-            arguments = texts.arguments(text)
-            mine = [item for item in found if item.finding.cls in wanted]
-            denied, more = self._judge.decide_call(growing.call.call_id, growing.call.name, arguments, mine)
-            if denied is not None:
+        call = growing.call or growing.within
+        if call is not None:
+            denied, more = self._judge_call(call, text, found, quiet=growing.call is None)
+            if denied is not None and growing.call is not None:
                 self._cuts[channel] = denied
                 return
-            ordered += more
+            ordered += [edit for edit in more if edit.unit.part == growing.number]
         edits = {unit.inner: unit_edits for unit, unit_edits in self._judge.edits(ordered)}
         if edits:
             growing.edits = texts.edited(text, edits)
+
+    def _judge_call(
+        self, call: OpenCall, text: str, found: Sequence[Found], *, quiet: bool
+    ) -> tuple[str | None, list[Ordered]]:
+        """`pre_tool_execution`. `quiet`: only for the edits of one string; the call as a whole is judged by itself."""
+        arguments = call.arguments
+        if arguments is None:
+            arguments = read_arguments(text)
+        elif not quiet:
+            whole = texts.json_units(_WHOLE, orjson.dumps(arguments).decode())
+            found = [*found, *self._judge.scan(whole, self._call_classes)]
+        wanted = self._policy.classes_at(Point.PRE_TOOL_EXECUTION)
+        mine = [item for item in found if item.finding.cls in wanted]
+        return self._judge.decide_call(call.call_id, call.name, arguments, mine, quiet=quiet)
 
     # leaving
 

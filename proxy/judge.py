@@ -111,13 +111,13 @@ class Judge:
         return decision, [Ordered(told[edit.part].unit, edit.finding, edit.edit) for edit in decision.edits]
 
     def decide_call(
-        self, call_id: str, name: str, arguments: Mapping[str, Any], found: Sequence[Found]
+        self, call_id: str, name: str, arguments: Mapping[str, Any], found: Sequence[Found], *, quiet: bool = False
     ) -> tuple[str | None, list[Ordered]]:
         """Decide `pre_tool_execution`: the notice that replaces a denied call (else None), and the edits."""
         if not self.policy.rules_at(Point.PRE_TOOL_EXECUTION):
             return None, []
         tool = Tool(call_id=call_id, name=name, arguments=self.restored(dict(arguments)))
-        decision, ordered = self.decide(Point.PRE_TOOL_EXECUTION, call_id, found, tool=tool)
+        decision, ordered = self.decide(Point.PRE_TOOL_EXECUTION, call_id, found, quiet=quiet, tool=tool)
         denied = decision.verdict is Verdict.DENY
         return (notice(decision, f"the call of {name}") if denied else None), ordered
 

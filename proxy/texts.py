@@ -51,12 +51,6 @@ def parsed(text: str) -> Json | None:
         return None
 
 
-def arguments(text: str) -> dict[str, Json]:
-    """A tool call's arguments as an object; `{"input": text}` for what is none (free-text tools, cut-off calls)."""
-    document = parsed(text) if text else {}
-    return document if isinstance(document, dict) else {"input": text}
-
-
 def edited(text: str, edits: Mapping[Path | None, Sequence[TextEdit]]) -> list[TextEdit]:
     """Edits of a part's text, from edits of its units: as they are, or spliced into the inner document."""
     if None in edits:

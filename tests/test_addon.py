@@ -180,4 +180,4 @@ async def test_an_unreachable_provider_is_said_in_its_own_shape(tmp_path: Path) 
     async with serving(tmp_path, REDACT, answer(b"{}"), trust=False) as running:
         status, body = await post(running, asking("hi"))
     assert status == 502
-    assert "could not be reached" in json.loads(body)["error"]["message"]
+    assert "gave no whole answer" in json.loads(body)["error"]["message"]

@@ -240,3 +240,46 @@ def test_findings_are_recorded_once_and_by_place(codec: str) -> None:
     [found] = event.findings
     assert (found.cls, found.kind, found.start, found.end) == ("secret", "github_token", 4, 44)
     assert SECRET not in event.model_dump_json()
+
+
+def test_a_call_whose_arguments_come_whole_is_decided_like_any_other() -> None:
+    block = {"type": "tool_use", "id": "toolu_1", "name": "read_file", "input": {"path": ["/x/.env"]}}
+    start = {"type": "content_block_start", "index": 0, "content_block": block}
+    events = [start, {"type": "content_block_stop", "index": 0}]
+    stream = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events).encode()
+    by_argument = """
+version: 1
+rules:
+  - id: no-dotenv
+    at: pre_tool_execution
+    when: tool.arguments.path.exists(p, p.endsWith('.env'))
+    verdict: deny
+"""
+    for policy in (by_argument, DENY):
+        out = guarded(policy, "anthropic", [stream])
+        assert b".env" not in out and b"no-dotenv" in out
+
+
+def test_strings_of_arguments_that_come_whole_are_edited_for_their_own_call() -> None:
+    block = {"type": "tool_use", "id": "toolu_1", "name": "send", "input": {"text": f"key {SECRET}"}}
+    event = {"type": "content_block_start", "index": 0, "content_block": block}
+    stream = f"event: content_block_start\ndata: {json.dumps(event)}\n\n".encode()
+    policy = """
+version: 1
+rules:
+  - {id: sends, at: pre_tool_execution, tools: [send], find: [secret], verdict: modify, edit: mask}
+"""
+    assert guarded(policy, "anthropic", [stream]) == stream.replace(SECRET.encode(), b"****8B4a")
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"path":".env","x":NaN}', '{"path":"a","path":".env"}', '{"path":".env","x":"\\ud800"}']
+)
+def test_arguments_that_only_lenient_clients_read_are_decided_as_these_do(arguments: str) -> None:
+    policy = """
+version: 1
+rules:
+  - {id: no-dotenv, at: pre_tool_execution, when: "tool.arguments.path == '.env'", verdict: deny}
+"""
+    stream = openai_stream([], [Call("read_file", [arguments])])
+    assert "no-dotenv" in openai_answer(guarded(policy, "openai_chat", [stream])).text
