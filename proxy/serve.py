@@ -63,6 +63,7 @@ def _worker_settings(config: Config, authority: ca.Authority) -> WorkerSettings:
         roots=bundle.system_roots(inherited()),
         connect_to=config.connect_to,
         leaves=PROVIDER_HOSTS,
+        websocket=True,  # the addon refuses those to hosts that are inspected
     )
 
 

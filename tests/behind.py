@@ -60,7 +60,7 @@ async def serving(
                 return
 
     try:
-        async with proxied(folder, Addon(services), script, trust=trust) as proxy:
+        async with proxied(folder, Addon(services), script, trust=trust, websocket=True) as proxy:
             yield Running(proxy, services, requests)
     finally:
         await services.close()

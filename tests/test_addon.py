@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Callable
@@ -174,6 +175,19 @@ async def test_websockets_to_a_model_are_refused_with_the_status_that_falls_back
         await client.send("POST", CHAT, b"", headers)
         assert (await client.response())[0] == 426
         assert not running.requests
+
+
+async def test_websockets_to_hosts_that_nothing_inspects_pass(tmp_path: Path) -> None:
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    # RFC 6455 §1.3: the accept value is the hash of the key and this constant.
+    accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+    switch = f"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    hello = b"\x81\x05hello"
+    headers = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", f"sec-websocket-key: {key}"]
+    async with serving(tmp_path, REDACT, switch.encode() + hello) as running, running.proxy.client() as client:
+        await client.send("GET", "/live", b"", headers)
+        assert (await client.head()).startswith(b"HTTP/1.1 101")
+        assert await client.reader.readexactly(len(hello)) == hello
 
 
 async def test_an_unreachable_provider_is_said_in_its_own_shape(tmp_path: Path) -> None:
