@@ -34,6 +34,7 @@ class Way:
     ) -> None:
         self.sent = 0
         """Requests the clients sent, their own retries included."""
+        self.http2 = http2
         self._served, self._stack = served, ExitStack()
         proxy = served.proxy_url(*credentials) if served else None
         trusted = served.ca_file if served else provider.ca_file

@@ -229,9 +229,9 @@ def test_a_secret_in_a_whole_answer(way: Way, stand_in: StandIn) -> None:
     message = way.anthropic().messages.with_raw_response.create(
         model=ANTHROPIC_MODEL, max_tokens=9, messages=[_user("Go.")]
     )
-    assert SECRET not in chat.text
-    assert SECRET not in message.text
-    assert chat.text.count("[REDACTED") == message.text.count("[REDACTED") == 2
+    assert SECRET not in chat.http_response.text
+    assert SECRET not in message.http_response.text
+    assert chat.http_response.text.count("[REDACTED") == message.http_response.text.count("[REDACTED") == 2
 
 
 def test_the_end_of_a_stream_that_breaks_off_is_scanned(way: Way, stand_in: StandIn) -> None:

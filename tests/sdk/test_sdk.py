@@ -205,6 +205,8 @@ def test_agent_that_leaves_is_noticed_upstream(way: Way, stand_in: StandIn) -> N
     stand_in.scenario = lambda _: says("one ", "two ", "three ", before=gate.before)
     with way.anthropic().messages.stream(model=ANTHROPIC_MODEL, max_tokens=9, messages=ASK) as stream:
         next(iter(stream.text_stream))
+    if way.http2:
+        way.close()  # the SDKs' HTTP client resets no stream it leaves: only the connection's end shows it
     assert stand_in.requests[0].finished.wait(10)
     assert stand_in.requests[0].outcome == "client_gone"
 
@@ -230,6 +232,7 @@ def test_stream_that_is_reset_raises(way: Way, stand_in: StandIn) -> None:
 
 
 def test_answer_that_is_reset_raises(way: Way, stand_in: StandIn) -> None:
+    """Nothing of the half is delivered: straight the connection breaks, behind midstream it is a 502."""
     stand_in.scenario = lambda _: says("whole", cut=Cut(1, "abort"))
-    with pytest.raises(openai.APIConnectionError):
+    with pytest.raises((openai.APIConnectionError, openai.InternalServerError)):
         way.openai(max_retries=0).chat.completions.create(model=OPENAI_MODEL, messages=ASK)
