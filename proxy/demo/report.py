@@ -80,7 +80,7 @@ def columns(left: Sequence[str], right: Sequence[str]) -> list[str]:
 
 def _wrap(paragraphs: Sequence[str]) -> list[str]:
     broken = (line for paragraph in paragraphs for line in paragraph.split("\n"))
-    return [line for text in broken for line in textwrap.wrap(text, _COLUMN, drop_whitespace=False) or [""]]
+    return [line for text in broken for line in textwrap.wrap(text, _COLUMN) or [""]]
 
 
 def scene(number: int, shown: Scene, played: Played, paint: Paint) -> str:

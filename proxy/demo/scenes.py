@@ -28,7 +28,7 @@ class Spent(NamedTuple):
     usd: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.requests} requests, {self.tokens:,} tokens, ${self.usd:.6f}"
+        return f"{self.requests} request{'s' * (self.requests != 1)}, {self.tokens:,} tokens, ${self.usd:.6f}"
 
     @classmethod
     def total(cls, parts: Iterable[Self]) -> Self:
