@@ -116,10 +116,6 @@ def _demo(arguments: Namespace) -> int:
     return tour(as_json=arguments.json)
 
 
-def _test(arguments: Namespace) -> int:
-    return _report(commands.test(_files(arguments)), arguments)
-
-
 def _scan(arguments: Namespace) -> int:
     return _report(commands.scan(arguments.file, jsonl=arguments.jsonl), arguments)
 
@@ -215,7 +211,6 @@ _COMMANDS: Final[Mapping[str, Command]] = {
     "serve": Command("run the proxy until SIGTERM; SIGHUP reloads the policy", _serve, tuple(SETTINGS), policy=True),
     "demo": Command("a tour over real TLS against a stand-in provider", _demo),
     "check": Command("validate policies", lambda a: _report(commands.check(_files(a)), a), (), True, _policy_arguments),
-    "test": Command("run the *.test.yaml of policies", _test, (), True, _policy_arguments),
     "schema": Command("print the JSON Schema of a policy file", lambda a: _report(commands.schema(), a)),
     "scan": Command("run the detectors on a text", _scan, more=_scan_arguments),
     "budgets": Command(
