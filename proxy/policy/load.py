@@ -1,19 +1,19 @@
 """Files and folders to one policy: found, read, checked, merged. All mistakes are reported together."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from proxy.conditions import Condition, ConditionError, compile_condition
 from proxy.decision import RuleRef
+from proxy.policy.explain import explained
 from proxy.policy.language import AgentEntry, Budget, Document, Rule, suggest
 from proxy.policy.problems import PolicyError, Problem
 from proxy.policy.rules import ReadyRule, contradictions, ready
-from proxy.policy.source import Location, Source, describe, read
+from proxy.policy.source import Location, Source, read
 
 LISTS: Final[tuple[Location, ...]] = (("rules",), ("budgets",), ("disable",), ("agents", "list"))
 """What several files may each add to. Everything else may be said once, or everywhere alike."""
@@ -60,7 +60,7 @@ class Loader:
         try:
             self.documents.append((source, Document.model_validate(source.data)))
         except ValidationError as error:
-            self.problems += [_explained(source, details) for details in error.errors(include_url=False)]
+            self.problems += explained(source, error, Document)
 
     def settings(self) -> Document:
         """The settings of all files as one document without lists; differing ones are problems."""
@@ -195,62 +195,3 @@ def _put(data: dict[str, Any], location: Location, value: Any) -> None:
     for name in location[:-1]:
         data = data.setdefault(str(name), {})
     data[str(location[-1])] = value
-
-
-# pydantic's errors in our words
-
-_WORDS: Final[Mapping[str, str]] = {
-    "string_type": "a text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "tuple_type": "a list",
-    "dict_type": "a mapping",
-    "mapping_type": "a mapping",
-    "model_type": "a mapping of keys",
-    "model_attributes_type": "a mapping of keys",
-}
-
-
-def _explained(source: Source, details: ErrorDetails) -> Problem:
-    location = tuple(item for item in details["loc"] if item != "[key]")
-    return source.problem(location, _sentence(location, details))
-
-
-def _sentence(location: Location, details: ErrorDetails) -> str:
-    kind, context, name = details["type"], details.get("ctx", {}), _name(location)
-    if kind == "policy":
-        message = str(context["message"])
-        return f"{name}: {message}" if message.startswith(("not carried", "must")) else message
-    if kind == "extra_forbidden":
-        return f"unknown key '{location[-1]}'{suggest(str(location[-1]), _known(location[:-1]))}"
-    if kind == "missing":
-        return f"key '{location[-1]}' is missing"
-    if kind in _WORDS:
-        return f"{name} must be {_WORDS[kind]}, not {describe(details['input'])}"
-    if kind == "too_short":
-        return f"{name} must not be empty"
-    return f"{name}: {details['msg'][0].lower()}{details['msg'][1:]}"
-
-
-def _name(location: Location) -> str:
-    """The key people wrote: the last name of the location."""
-    return next((item for item in reversed(location) if isinstance(item, str)), "policy")
-
-
-def _known(location: Sequence[int | str]) -> list[str]:
-    """The keys of the mapping at `location`."""
-    model: type[BaseModel] = Document
-    for name in location:
-        if isinstance(name, int):
-            continue
-        model = _model_of(model.model_fields[name].annotation)
-    return list(model.model_fields)
-
-
-def _model_of(annotation: Any) -> type[BaseModel]:
-    """The model an annotation holds: itself, or the items of a tuple of it."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    (item, _) = annotation.__args__
-    return _model_of(item)
