@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from proxy.conditions import Condition, ConditionError, compile_condition
 from proxy.decision import RuleRef
+from proxy.detectors.rules import rules, signals
 from proxy.policy.explain import explained
 from proxy.policy.language import AgentEntry, Budget, Document, Rule, suggest
 from proxy.policy.problems import PolicyError, Problem
@@ -163,10 +165,23 @@ class Loader:
 
 
 def _never_found(rule: Rule, settings: Document) -> Iterator[str]:
+    """Kinds that no detector finds: such a rule would rest for ever without a word."""
     for name in rule.find or ():
         cls, _, kind = name.partition("/")
-        if cls == "pii" and kind and kind not in settings.detectors.pii.kinds:
+        if not kind:
+            continue
+        if cls == "pii" and kind not in settings.detectors.pii.kinds:
             yield f"find {name} can never fire: detectors.pii.kinds does not have {kind}"
+        elif kind not in (known := _kinds(cls)):
+            yield f"unknown kind of {cls} '{kind}'{suggest(kind, known)}"
+
+
+@cache
+def _kinds(cls: str) -> frozenset[str]:
+    """The kinds of findings of a class, as the detectors' own data name them."""
+    if cls == "injection":
+        return frozenset(signal.group for signal in signals())
+    return frozenset(rule.kind for rule in rules(cls))
 
 
 # settings as locations

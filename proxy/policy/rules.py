@@ -126,5 +126,5 @@ def contradictions(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "edit", f"edit {rule.edit.kind} needs find: it changes what was found"
     if rule.tools and not points <= TOOL_POINTS:
         yield "tools", "tools needs at pre_tool_execution or post_tool_execution: no other event has a tool"
-    if "injection" in (rule.find or ()) and points != {Point.POST_TOOL_EXECUTION}:
+    if any(name.startswith("injection") for name in rule.find or ()) and points != {Point.POST_TOOL_EXECUTION}:
         yield "find", "find injection is possible at post_tool_execution only: it is looked for in tool results"
