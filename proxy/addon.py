@@ -92,6 +92,7 @@ class Addon:
                 self._services.refused(agent, flow.request.pretty_host)
             else:
                 flow.request.stream = True
+                self._services.passed()
             return
         context = Context(
             agent=agent,

@@ -34,6 +34,10 @@ class AuditError(Exception):
     """The audit log cannot be kept: it is locked by another writer, damaged, or cannot be written."""
 
 
+class AuditLocked(AuditError):  # noqa: N818 - a state, not a failure: another file may be free
+    """Another process writes this file."""
+
+
 class Record(NamedTuple):
     """What may be appended. Made by the functions below, so that no text of a body gets in."""
 
@@ -223,7 +227,7 @@ class AuditLog:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise AuditError(f"audit log {self._path}: another process writes it") from error
+            raise AuditLocked(f"audit log {self._path}: another process writes it") from error
 
     def _continue(self) -> None:
         last, torn = _last_line(self._fd)

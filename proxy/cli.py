@@ -28,7 +28,7 @@ _STATUS: Final = {
     "ConfigError": 2,
     "PolicyError": 2,
     "CAError": 1,
-    "StartError": 1,
+    "DemoError": 1,
     "BundleError": 1,
     "StoreError": 1,
     "AuditError": 1,
@@ -211,6 +211,9 @@ _COMMANDS: Final[Mapping[str, Command]] = {
     "serve": Command("run the proxy until SIGTERM; SIGHUP reloads the policy", _serve, tuple(SETTINGS), policy=True),
     "demo": Command("a tour over real TLS against a stand-in provider", _demo),
     "check": Command("validate policies", lambda a: _report(commands.check(_files(a)), a), (), True, _policy_arguments),
+    "test": Command(
+        "run the tests beside policies", lambda a: _report(commands.test(_files(a)), a), (), True, _policy_arguments
+    ),
     "schema": Command("print the JSON Schema of a policy file", lambda a: _report(commands.schema(), a)),
     "scan": Command("run the detectors on a text", _scan, more=_scan_arguments),
     "budgets": Command(

@@ -161,6 +161,18 @@ def certs(what: str, proxy_url: str, config: Config) -> Iterator[Line]:
 # -- policies
 
 
+def test(policies: Iterable[str]) -> Iterator[Line]:
+    """Every case of the tests beside these policies; what went otherwise than expected is bad news."""
+    from proxy.policy_test import results
+
+    passed = total = 0
+    for result in results(policies):
+        total, passed = total + 1, passed + (not result.problem)
+        value = {"file": result.file, "line": result.line, "case": result.case, "problem": result.problem or None}
+        yield Line(value, str(result) if result.problem else "", failed=bool(result.problem))
+    yield Line({"passed": passed, "total": total}, f"{passed} of {counted(total, 'case')} as expected")
+
+
 def check(policies: Iterable[str]) -> Iterator[Line]:
     """Whether these policies are valid; every problem, where they are not."""
     from proxy.policy import PolicyError, load

@@ -130,6 +130,8 @@ def _in_foreground() -> bool:
 def summary_lines(summary: Mapping[str, Any]) -> list[str]:
     """The summary of `Services.summary` for people: one line, or two where no model request was seen."""
     requests = summary.get("requests", 0)
+    if not requests and summary.get("uninspected"):
+        return [f"no model request, and {counted(summary['uninspected'], 'request')} to hosts that nothing inspects"]
     if not requests:
         return [
             "no model request came through the proxy",

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.audit import AuditLog, decision_record, lifecycle_record
-from proxy.config import Config
+from proxy.audit import AuditError, AuditLocked, AuditLog, decision_record, lifecycle_record
+from proxy.config import Config, ConfigError
 from proxy.decision import Decision
 from proxy.detectors import Detectors
 from proxy.detectors.history import FindingCache
@@ -32,7 +32,8 @@ from proxy.store import Store, open_store
 
 logger = logging.getLogger(__name__)
 
-AUDIT_FILE: Final = "worker-0.jsonl"
+MOST_WRITERS: Final = 64
+"""Processes that may share a state directory, each with an audit file of its own."""
 KEY_FILE: Final = "key"
 KEY_BYTES: Final = 32
 CACHED_TEXTS: Final = 65_536
@@ -71,14 +72,19 @@ class Services:
 
     @classmethod
     async def open(cls, config: Config) -> "Services":
-        """Load the policy, open store and audit log. Raises PolicyError, StoreError or AuditError, for people to read."""
+        """Load the policy, open store and audit log. Raises PolicyError, ConfigError, StoreError or AuditError."""
         load(config.policies)  # what is wrong with the policy is said before anything is opened or made
         key = deployment_key(config.state)
-        store = await open_store(config.store, config.state)
+        audit = open_audit(config.state)
         try:
-            return cls(config, key, store, AuditLog(config.state / "audit" / AUDIT_FILE))
+            store = await open_store(config.store, config.state)
+            try:
+                return cls(config, key, store, audit)
+            except BaseException:
+                await store.close()
+                raise
         except BaseException:
-            await store.close()
+            audit.close()
             raise
 
     def reload(self) -> None:
@@ -97,6 +103,10 @@ class Services:
     def session(self, exchange: Exchange, serving: Serving) -> Session:
         """The bookkeeping of one exchange."""
         return Session(self, exchange, serving.budgets)
+
+    def passed(self) -> None:
+        """A request to a host that nothing inspects."""
+        self.totals["uninspected"] += 1
 
     def refused(self, agent: Agent, host: str) -> None:
         """A host was refused before anything was read."""
@@ -120,7 +130,7 @@ class Services:
             pii_kinds=settings.pii.kinds,
             injection_threshold=settings.injection.threshold,
             entropy=settings.secret.entropy,
-            cache_dir=config.state / "cache",
+            cache_dir=config.cache,
         )
         runtime = Runtime(policy, detectors, FindingCache(detectors, self._key, CACHED_TEXTS), self._key, self._decided)
         self.audit.append(lifecycle_record("policy_loaded", revision=policy.revision, rules=len(policy.rules)))
@@ -130,6 +140,16 @@ class Services:
         self.audit.append(decision_record(event, decision))
 
 
+def open_audit(state: Path) -> AuditLog:
+    """The first audit file that no other process writes: each has a chain of its own. Raises AuditError."""
+    for number in range(MOST_WRITERS):
+        try:
+            return AuditLog(state / "audit" / f"worker-{number}.jsonl")
+        except AuditLocked:
+            continue
+    raise AuditError(f"{state / 'audit'}: {MOST_WRITERS} processes write here already")
+
+
 def deployment_key(state: Path) -> bytes:
     """The key of this state directory (0600), made on first use: pseudonyms and finding hashes depend on it."""
     path = state / KEY_FILE
@@ -137,7 +157,7 @@ def deployment_key(state: Path) -> bytes:
         _make_key(path)
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise ValueError(f"{path} is not a key of {KEY_BYTES} bytes; remove it to have a new one made")
+        raise ConfigError(f"--state: {path} is not a key of {KEY_BYTES} bytes; remove it to have a new one made")
     return key
 
 
@@ -154,11 +174,9 @@ def _make_key(path: Path) -> None:
 
 
 def _agents(policy: Policy, config: Config) -> Agents:
-    known = [
-        Known(Agent(id=entry.id, labels=dict(entry.labels)), entry.token_sha256)
-        for entry in policy.agents.list
-        if entry.token_sha256
-    ]
-    own = [Known(Agent(id=entry.agent), entry.token_sha256) for entry in config.credentials]
+    labels = {entry.id: dict(entry.labels) for entry in policy.agents.list}
+    tokens = {entry.id: entry.token_sha256 for entry in policy.agents.list if entry.token_sha256}
+    own = {entry.agent: entry.token_sha256 for entry in config.credentials}  # what `run` gave its child comes first
+    known = [Known(Agent(id=name, labels=labels.get(name, {})), token) for name, token in {**tokens, **own}.items()]
     required = policy.agents.require_identity or bool(own)
-    return Agents([*own, *known], required=required, fallback=config.agent)
+    return Agents(known, required=required, fallback=config.agent)

@@ -181,7 +181,8 @@ async def test_websockets_to_hosts_that_nothing_inspects_pass(tmp_path: Path) ->
     key = base64.b64encode(b"0123456789abcdef").decode()
     # RFC 6455 §1.3: the accept value is the hash of the key and this constant.
     accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
-    switch = f"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {accept}\r\n\r\n"
+    lines = ["HTTP/1.1 101 Switching", "connection: upgrade", "upgrade: websocket", f"sec-websocket-accept: {accept}"]
+    switch = "\r\n".join([*lines, "", ""])
     hello = b"\x81\x05hello"
     headers = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 13", f"sec-websocket-key: {key}"]
     async with serving(tmp_path, REDACT, switch.encode() + hello) as running, running.proxy.client() as client:

@@ -13,7 +13,13 @@ from proxy.policy.source import Location, Source, describe
 
 def explained(source: Source, error: ValidationError, model: type[BaseModel], at: Location = ()) -> list[Problem]:
     """The problems of `source` that `error` tells, which came of validating what stands at `at` as a `model`."""
-    return [_explained(source, details, model, at) for details in error.errors(include_url=False)]
+    errors = [details for details in error.errors(include_url=False) if not _aftermath(details)]
+    return [_explained(source, details, model, at) for details in errors]
+
+
+def _aftermath(details: ErrorDetails) -> bool:
+    """A list that counts as too short only because its items were wrong."""
+    return details["type"] == "too_short" and bool(details["input"])
 
 
 _WORDS: Final[Mapping[str, str]] = {
@@ -43,6 +49,8 @@ def _sentence(location: Location, details: ErrorDetails, model: type[BaseModel])
         return f"unknown key '{location[-1]}'{suggest(str(location[-1]), _known(location[:-1], model))}"
     if kind == "missing":
         return f"key '{location[-1]}' is missing"
+    if kind in _WORDS and (not location or isinstance(location[-1], int)) and "model" in kind:
+        return f"must be {_WORDS[kind]}, not {describe(details['input'])}"
     if kind in _WORDS:
         return f"{name} must be {_WORDS[kind]}, not {describe(details['input'])}"
     if kind == "too_short":

@@ -31,7 +31,8 @@ places = st.lists(st.integers(0, 100_000), max_size=15)
 
 def in_pieces(text: str, marks: list[int]) -> list[Finding]:
     stream = DETECTORS.stream(CLASSES)
-    found, decided = [], 0
+    found: list[Finding] = []
+    decided = 0
     for start, end in pairwise(marks):
         upto, new = stream.feed(text[start:end])
         assert decided <= upto <= end
