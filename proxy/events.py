@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-CONTRACT_VERSION = 1
-
 
 class Point(StrEnum):
     """Lifecycle points at which a policy may act."""
@@ -119,7 +117,7 @@ class FindingRef(_Frozen):
 class Event(_Frozen):
     """One thing that happened, at one point, in one flow."""
 
-    contract_version: Literal[1] = CONTRACT_VERSION
+    contract_version: Literal[1] = 1
     id: str
     invocation_key: str
     point: Point

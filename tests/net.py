@@ -298,7 +298,8 @@ class H2Client:
 
     def _take(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.ResponseReceived):
-            self.answers[event.stream_id].status = int(dict(event.headers)[":status"])
+            headers = {str(name): str(value) for name, value in event.headers}
+            self.answers[event.stream_id].status = int(headers[":status"])
         elif isinstance(event, h2.events.DataReceived):
             self.answers[event.stream_id].body += event.data
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

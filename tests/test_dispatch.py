@@ -101,7 +101,7 @@ async def test_an_intercepted_flow_waits(dispatcher: Dispatcher) -> None:
     held = tflow.tflow()
     pending = dispatcher.run(_hooks.HttpRequestHook(held))
     assert pending is not None
-    held.resume()
+    held.resume()  # type: ignore[no-untyped-call]  # mitmproxy is untyped
     await pending
 
 

@@ -51,7 +51,7 @@ async def test_connect_to_keeps_sni_and_host_and_reuses_the_connection(tmp_path:
 async def test_connect_to_may_name_a_port(tmp_path: Path) -> None:
     async with proxied(tmp_path, object(), WHOLE) as proxy:
         await proxy.worker.stop()
-        routes = {(HOST, 8443): proxy.upstream.address}
+        routes: dict[tuple[str, int | None], net.Address] = {(HOST, 8443): proxy.upstream.address}
         worker = Worker(WorkerSettings(tmp_path, upstream_ca=tmp_path / "upstream.pem", connect_to=routes), object())
         address = await worker.start()
         async with net.client(address, HOST, authorities()[0].client_context(), port=8443) as client:
@@ -63,7 +63,7 @@ async def test_connect_to_may_name_a_port(tmp_path: Path) -> None:
 async def test_an_upstream_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
     async with proxied(tmp_path, object(), WHOLE) as proxy:
         await proxy.worker.stop()
-        routes = {("other.example.com", None): proxy.upstream.address}
+        routes: dict[tuple[str, int | None], net.Address] = {("other.example.com", None): proxy.upstream.address}
         worker = Worker(WorkerSettings(tmp_path, upstream_ca=tmp_path / "upstream.pem", connect_to=routes), object())
         address = await worker.start()
         async with net.client(address, "other.example.com", authorities()[0].client_context()) as client:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Codec, Part, spans
+from proxy.codecs import Codec, Part, Response, spans
 from proxy.codecs.sse import DONE, SseReader
 from proxy.codecs.walk import STRUCTURE
 from tests.codecs import recorded
@@ -80,7 +80,7 @@ def test_every_recorded_stream_is_read_whole() -> None:
             reading = reader.read(document)
             by_provider += recorded.is_by_provider(document.get("content_block"))
             said = [Part(f.path, f.text, "", "text") for f in reading.fragments]
-            holder = type("Read", (), {"parts": said, "drop_on_edit": [(0, path) for _, path in reading.drop_on_edit]})
+            holder = Response(None, said, drop_on_edit=[(0, path) for _, path in reading.drop_on_edit])
             left = [path for path in recorded.unread(document, holder) if not _small(document, path)]
             assert left == [], where
             assert recorded.misplaced(document, holder) == [], where

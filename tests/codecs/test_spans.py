@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.codecs import DecodeError, Key, spans
+from proxy.codecs import DecodeError, Key, Path, spans
 from proxy.codecs.spans import Append, Remove, Replace, TextChange, splice
 from proxy.decision import TextEdit
 
@@ -92,7 +92,7 @@ def test_each_operation() -> None:
 
 
 @pytest.mark.parametrize("path", [("b",), ("a", "b"), ("c", 3), ("c", "x")])
-def test_a_path_that_is_not_there(path: spans.Path) -> None:
+def test_a_path_that_is_not_there(path: Path) -> None:
     with pytest.raises(LookupError):
         splice(b'{"a": 1, "c": []}', [TextChange(path, [TextEdit(0, 0, "x")])])
     with pytest.raises(LookupError):
