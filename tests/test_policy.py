@@ -79,7 +79,7 @@ def test_a_whole_file_is_read(write: Write) -> None:
     path = write(WHOLE)
     policy = load([path])
     first, second, third = policy.rules
-    assert first.ref == RuleRef("first", str(path), 12)
+    assert first.ref == RuleRef("first", str(path), 13)
     assert first.points == {Point.PRE_LLM_REQUEST, Point.POST_LLM_RESPONSE}
     assert (first.verdict, first.edit, first.open) == (Verdict.MODIFY, Edit(EditKind.REPLACE, "gone"), True)
     assert first.finds and Finding("pii", "email", "email", 0, 1) in first.finds
@@ -193,8 +193,8 @@ MISTAKES = {
     "version: 1\nrules: [\n": ["policy.yaml:3: not YAML: expected the node content, but found '<stream end>'"],
     "version: 1\n---\nversion: 1\n": ["policy.yaml:2: not YAML: but found another document"],
     "version: 1\nrules: &r [*r]\n": ["policy.yaml:2: not YAML: a value that contains itself"],
-    "version: 1\nrules: !!python/name:os.system x\n": [
-        "policy.yaml:2: not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os.system'"
+    "version: 1\nrules: !!python/name:os x\n": [
+        "policy.yaml:2: not YAML: could not determine a constructor for the tag 'tag:yaml.org,2002:python/name:os'"
     ],
     "version: 1\nfailure: 2026-13-01\n": ["policy.yaml:2: not YAML: month must be in 1..12"],
     "rules: []\n": ["policy.yaml:1: key 'version' is missing"],
@@ -240,7 +240,9 @@ MISTAKES = {
     ],
     rule("at: []", "verdict: deny"): ["policy.yaml:4: rule r: at must not be empty"],
     rule("at: 3", "verdict: deny"): ["policy.yaml:4: rule r: at must be a list, not a number"],
-    rule("at: pre_llm_request", "verdict: ask"): ["policy.yaml:5: rule r: verdict ask: not carried out by this version"],
+    rule("at: pre_llm_request", "verdict: ask"): [
+        "policy.yaml:5: rule r: verdict ask: not carried out by this version"
+    ],
     rule("at: pre_llm_request", "verdict: defer"): [
         "policy.yaml:5: rule r: verdict defer: not carried out by this version"
     ],
@@ -259,15 +261,13 @@ MISTAKES = {
     rule(*DENY, "tools: [7]"): ["policy.yaml:6: rule r: tools must be a text, not a number"],
     rule(*DENY, "edit: redact"): ["policy.yaml:6: rule r: edit needs verdict modify, not deny"],
     rule(*DENY, "find: [canary]"): ["policy.yaml:6: rule r: find canary: not carried out by this version"],
-    rule(*DENY, "find: [secrt]"): [
-        "policy.yaml:6: rule r: unknown class of findings 'secrt'; did you mean 'secret'?"
-    ],
+    rule(*DENY, "find: [secrt]"): ["policy.yaml:6: rule r: unknown class of findings 'secrt'; did you mean 'secret'?"],
     rule(*DENY, "find: [pii/emial]"): ["policy.yaml:6: rule r: unknown kind of pii 'emial'; did you mean 'email'?"],
     rule(*DENY, "find: [secret/github_tokn]"): [
         "policy.yaml:6: rule r: unknown kind of secret 'github_tokn'; did you mean 'github_token'?"
     ],
     rule(*DENY, "find: [injection]"): [
-        "policy.yaml:6: rule r: find injection is possible at post_tool_execution only: it is looked for in tool results"
+        "policy.yaml:6: rule r: find injection is for post_tool_execution only: tool results are searched for it"
     ],
     rule("at: pre_llm_request", "verdict: permit", "status: 400"): [
         "policy.yaml:6: rule r: status needs verdict deny, not permit"
@@ -318,15 +318,16 @@ MISTAKES = {
     "version: 1\nbudgets:\n  - {id: b, per: agent, window: day, limit: {tokns: 1}}\n": [
         "policy.yaml:3: budget b: unknown limit 'tokns'; did you mean 'tokens'?"
     ],
-    "version: 1\nbudgets:\n  - id: b\n    per: agent\n    window: day\n    limit: {usd: 0, tokens: 1.5}\n": [
-        "policy.yaml:6: budget b: limit usd must be above 0",
+    "version: 1\nbudgets:\n  - id: b\n    per: agent\n    window: day\n    limit: {tokens: 1.5}\n": [
         "policy.yaml:6: budget b: limit tokens must be a whole number",
     ],
     "version: 1\nbudgets:\n  - {id: b, per: agent, window: day, limit: {}}\n": [
         "policy.yaml:3: budget b: limit needs usd, tokens or requests"
     ],
-    "version: 1\nbudgets:\n  - {id: b, per: agent, window: day, limit: {usd: .inf}}\n": [
-        "policy.yaml:3: budget b: limit usd: input should be a finite number"
+    "version: 1\nbudgets:\n  - {id: b, per: agent, window: day, limit: {usd: .inf, tokens: 0, requests: many}}\n": [
+        "policy.yaml:3: budget b: usd: must be above 0, and finite",
+        "policy.yaml:3: budget b: tokens: must be above 0, and finite",
+        "policy.yaml:3: budget b: requests: must be a number",
     ],
 }
 

@@ -209,7 +209,7 @@ def _string() -> cel.FunctionDecl:
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS).decode()
 
 
 def _plain(value: Any) -> object:

@@ -30,7 +30,7 @@ def variables(event: Event, findings: Sequence[PartFinding], wanted: Iterable[Ne
     """The values of one event for all conditions that read no more than `wanted`."""
     shown: dict[str, Any] = {}
     for root, field in wanted:
-        if field is None or root not in _READERS:
+        if field is None or root not in FIELDS:
             shown[root] = _root(event, findings, root)
         elif (members := shown.setdefault(root, {})) is not None and field not in members:
             members.update(_members(event, root, (field,)))
@@ -40,8 +40,10 @@ def variables(event: Event, findings: Sequence[PartFinding], wanted: Iterable[Ne
 def _root(event: Event, findings: Sequence[PartFinding], root: str) -> Any:
     if root == "findings":
         return [_finding(found) for found in findings]
-    if root in _READERS:
-        return _members(event, root, _READERS[root])
+    if root in FIELDS:
+        return _members(event, root, FIELDS[root])
+    if root == "point":
+        return event.point.value
     value = getattr(event, root)
     return _clean(value.model_dump() if root in ("agent", "flow") else "" if value is None else value)
 
@@ -50,7 +52,7 @@ def _members(event: Event, root: str, fields: Iterable[str]) -> dict[str, Any]:
     subject = getattr(event, root)
     if subject is None:
         raise UndecidableError(f"the event has no {root}")
-    return {name: _READERS[root][name](subject) for name in fields if name in _READERS[root]}
+    return {name: FIELDS[root][name](subject) for name in fields if name in FIELDS[root]}
 
 
 def _finding(found: PartFinding) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def _result(tool: Tool) -> dict[str, Any]:
     return {"parts": _parts(result.parts), "is_error": result.is_error} if result else {"parts": [], "is_error": False}
 
 
-_READERS: Final[Mapping[str, Mapping[str, Any]]] = {
+FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "request": {
         "system": lambda request: _parts(request.system),
         "messages": lambda request: _parts(request.messages),

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from proxy.policy.language import suggest
+from proxy.conditions import suggest
 from proxy.policy.problems import Problem
 from proxy.policy.source import Location, Source, describe
 

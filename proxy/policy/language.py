@@ -4,9 +4,9 @@ What the design names and this version does not carry out is known here too, so 
 ignored.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from proxy.conditions import suggest
 from proxy.decision import Edit, EditKind, Verdict
 from proxy.events import Point
 
@@ -35,12 +36,6 @@ POINTS: Final = (
 TOOL_POINTS: Final = frozenset({Point.PRE_TOOL_EXECUTION, Point.POST_TOOL_EXECUTION})
 PII_KINDS: Final = ("email", "phone", "card", "iban", "ssn", "ip")
 CLASSES: Final = ("secret", "pii", "injection")
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` where something known is close to `word`, else nothing."""
-    close = get_close_matches(word, list(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def _wrong(message: str) -> PydanticCustomError:
@@ -140,6 +135,14 @@ Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=int | str), 
 """Bytes: a number, or a text with a unit (MB = 1000² bytes, MiB = 1024²)."""
 
 
+def _amount(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong("must be a number")
+    if not 0 < value < math.inf:
+        raise _wrong("must be above 0, and finite")
+    return value
+
+
 def _find(value: object) -> object:
     if not isinstance(value, str):
         raise _wrong("must be a class of findings, such as secret or pii/email")
@@ -155,6 +158,7 @@ def _find(value: object) -> object:
     return value
 
 
+Amount = Annotated[int | float, BeforeValidator(_amount, json_schema_input_type=float)]
 Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 Glob = Annotated[StrictStr, Field(min_length=1)]
 Text = Annotated[StrictStr, Field(min_length=1)]
@@ -284,8 +288,8 @@ class Budget(_Model):
     """Whose spending is counted; several make one composite subject."""
     window: WindowName
     """UTC calendar window."""
-    limit: Mapping[Annotated[str, _word("limit", ("usd", "tokens", "requests"), "tool_calls")], StrictInt | StrictFloat]
-    """usd, tokens or requests in one window; each greater than 0."""
+    limit: Mapping[Annotated[str, _word("limit", ("usd", "tokens", "requests"), "tool_calls")], Amount]
+    """usd, tokens or requests in one window."""
     exceeded: ExceededName = "deny"
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from proxy.conditions import Condition, ConditionError, compile_condition
+from proxy.conditions import Condition, ConditionError, compile_condition, suggest
 from proxy.decision import RuleRef
 from proxy.detectors.rules import rules, signals
 from proxy.policy.explain import explained
-from proxy.policy.language import AgentEntry, Budget, Document, Rule, suggest
+from proxy.policy.language import AgentEntry, Budget, Document, Rule
 from proxy.policy.problems import PolicyError, Problem
 from proxy.policy.rules import ReadyRule, contradictions, ready
 from proxy.policy.source import Location, Source, read
@@ -146,8 +146,6 @@ class Loader:
         if not budget.limit:
             self.problems.append(source.problem((*location, "limit"), "limit needs usd, tokens or requests"))
         for name, value in budget.limit.items():
-            if value <= 0:
-                self.problems.append(source.problem((*location, "limit", name), f"limit {name} must be above 0"))
             if name != "usd" and isinstance(value, float):
                 self.problems.append(source.problem((*location, "limit", name), f"limit {name} must be a whole number"))
 

@@ -118,13 +118,13 @@ def contradictions(rule: Rule) -> Iterator[tuple[str, str]]:
         yield "verdict", "verdict modify needs an edit"
     if rule.verdict is not Verdict.MODIFY and rule.edit is not None:
         yield "edit", f"edit needs verdict modify, not {rule.verdict}"
+    elif rule.edit and rule.edit.kind is not EditKind.INJECT and not rule.find:
+        yield "edit", f"edit {rule.edit.kind} needs find: it changes what was found"
     if rule.status is not None and rule.verdict is not Verdict.DENY:
         yield "status", f"status needs verdict deny, not {rule.verdict}"
     if rule.edit and rule.edit.kind is EditKind.INJECT and points != {Point.PRE_LLM_REQUEST}:
         yield "edit", "edit inject is possible at pre_llm_request only"
-    if rule.edit and rule.edit.kind is not EditKind.INJECT and not rule.find:
-        yield "edit", f"edit {rule.edit.kind} needs find: it changes what was found"
     if rule.tools and not points <= TOOL_POINTS:
         yield "tools", "tools needs at pre_tool_execution or post_tool_execution: no other event has a tool"
     if any(name.startswith("injection") for name in rule.find or ()) and points != {Point.POST_TOOL_EXECUTION}:
-        yield "find", "find injection is possible at post_tool_execution only: it is looked for in tool results"
+        yield "find", "find injection is for post_tool_execution only: tool results are searched for it"
