@@ -51,6 +51,8 @@ def _sentence(location: Location, details: ErrorDetails, model: type[BaseModel])
         return f"key '{location[-1]}' is missing"
     if kind in _WORDS and (not location or isinstance(location[-1], int)) and "model" in kind:
         return f"must be {_WORDS[kind]}, not {describe(details['input'])}"
+    if kind == "string_type" and isinstance(details["input"], bool | int | float):
+        return f"{name} must be a text, not {describe(details['input'])}; put it in quotes"
     if kind in _WORDS:
         return f"{name} must be {_WORDS[kind]}, not {describe(details['input'])}"
     if kind == "too_short":
