@@ -13,15 +13,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from cel_expr_python import cel  # type: ignore[import-untyped]  # ships stubs, but no py.typed
 
-from proxy.conditions.types import environment_types
 from proxy.conditions.values import Need, UndecidableError, variables
 from proxy.decision import PartFinding
 from proxy.events import Event, Point
+
+if TYPE_CHECKING:
+    from proxy.conditions.types import Types
 
 ROOTS: Final[Mapping[Point, tuple[str, ...]]] = {
     Point.PRE_LLM_REQUEST: ("request",),
@@ -122,7 +124,7 @@ def _unknown_name(name: str, point: Point) -> str:
 
 
 def _unknown_field(name: str, message: str, point: Point) -> str:
-    fields = environment_types().fields[message]
+    fields = _types().fields[message]
     if name == "result" and message == "Call":
         return f"a {point} event has no 'tool.result'; post_tool_execution events have"
     shown = {"Call": "tool", "ToolCall": "tool"}.get(message, re.sub(r"(?<!^)([A-Z])", r" \1", message).lower())
@@ -168,10 +170,17 @@ def activation(event: Event, findings: Sequence[PartFinding], wanted: Iterable[N
 _CONFIG: Final = "stdlib: {exclude_functions: [{name: string}]}\nextensions: [{name: strings}]\n"
 
 
+def _types() -> "Types":
+    # Imported here: protobuf costs some 5 MB that a policy without conditions need not pay.
+    from proxy.conditions.types import environment_types
+
+    return environment_types()
+
+
 @cache
 def _checked(point: Point) -> cel.Env:
     """The environment of one point with typed variables. Costs some 10 ms and loads protobuf: only for conditions."""
-    types = environment_types()
+    types = _types()
     variables = {name: types.variable(name, point) for name in (*COMMON, *ROOTS[point])}
     config = cel.NewEnvConfigFromYaml(_CONFIG)
     return cel.NewEnv(descriptor_pool=types.pool, config=config, variables=variables, functions=[_string()])

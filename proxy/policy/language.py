@@ -1,182 +1,36 @@
 """What a policy file may say: the types of the YAML language, and nothing about files, merging or deciding.
 
-What the design names and this version does not carry out is known here too, so that it is refused by name and never
-ignored.
+Keys of the design that this version does not carry out are `NotYet`: refused by name, never ignored.
 """
 
-import math
-import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    WithJsonSchema,
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from proxy.policy.words import (
+    PII_KINDS,
+    Amount,
+    Choice,
+    EditOrder,
+    ExceededName,
+    FailureName,
+    Found,
+    Glob,
+    Id,
+    LimitName,
+    NotYet,
+    PerName,
+    PiiKind,
+    PointName,
+    Size,
+    Some,
+    Text,
+    VerdictName,
+    WindowName,
+    later,
+    wrong,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
-
-from proxy.conditions import suggest
-from proxy.decision import Edit, EditKind, Verdict
-from proxy.events import Point
-
-POINTS: Final = (
-    Point.PRE_LLM_REQUEST,
-    Point.POST_LLM_RESPONSE,
-    Point.PRE_TOOL_EXECUTION,
-    Point.POST_TOOL_EXECUTION,
-)
-TOOL_POINTS: Final = frozenset({Point.PRE_TOOL_EXECUTION, Point.POST_TOOL_EXECUTION})
-PII_KINDS: Final = ("email", "phone", "card", "iban", "ssn", "ip")
-CLASSES: Final = ("secret", "pii", "injection")
-
-
-def _wrong(message: str) -> PydanticCustomError:
-    # Braces would be read as places to fill in.
-    return PydanticCustomError("policy", "{message}", {"message": message})
-
-
-def _later(what: str) -> PydanticCustomError:
-    return _wrong(f"{what}: not carried out by this version")
-
-
-def _word(kind: str, now: Iterable[str], later: str = "(?!)") -> BeforeValidator:
-    """A word out of `now`. Those that match `later` are in the language, but not in this version."""
-    words = tuple(str(word) for word in now)
-
-    def check(value: object) -> object:
-        if value in words:
-            return value
-        if isinstance(value, str) and re.fullmatch(later, value):
-            raise _later(f"{kind} {value}")
-        shown = f"'{value}'" if isinstance(value, str) else f"{value!r}"
-        hint = suggest(str(value), words) or f"; known are {', '.join(words)}"
-        raise _wrong(f"unknown {kind} {shown}{hint}")
-
-    return BeforeValidator(check, json_schema_input_type=Literal[*words])
-
-
-def _not_yet(value: object) -> None:
-    if value:
-        raise _wrong("not carried out by this version")
-
-
-NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
-"""A key of the design that this version refuses, unless it asks for nothing."""
-
-
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-class _OneOrMany:
-    """One item or a list of items."""
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        many = handler(schema)
-        return {"anyOf": [many["items"], many]}
-
-
-T = TypeVar("T")
-Some = Annotated[tuple[T, ...], BeforeValidator(_listed), Field(min_length=1), _OneOrMany]
-"""One item or a list of items. (A `type` statement would put its own name into the JSON schema.)"""
-
-
-def _parse_edit(value: object) -> Edit:
-    if isinstance(value, Edit):
-        return value
-    if isinstance(value, dict) and len(value) == 1:
-        ((kind, text),) = value.items()
-        if kind in (EditKind.REPLACE, EditKind.INJECT):
-            if isinstance(text, str):
-                return Edit(EditKind(kind), text)
-            raise _wrong(f"edit {kind} takes a text")
-    if value in (EditKind.REPLACE, EditKind.INJECT):
-        raise _wrong(f"edit {value} takes a text: {{{value}: TEXT}}")
-    if isinstance(value, str) and value in EditKind:
-        return Edit(EditKind(value))
-    name = value if isinstance(value, str) else next(iter(value), "") if isinstance(value, dict) else value
-    raise _wrong(f"unknown edit '{name}'{suggest(str(name), EditKind) or f'; known are {", ".join(EditKind)}'}")
-
-
-_EDIT_SCHEMA: Final = {
-    "anyOf": [
-        {"enum": [kind.value for kind in EditKind if kind not in (EditKind.REPLACE, EditKind.INJECT)]},
-        *(
-            {"type": "object", "properties": {k: {"type": "string"}}, "required": [k], "additionalProperties": False}
-            for k in ("replace", "inject")
-        ),
-    ]
-}
-
-_UNITS: Final = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
-
-
-def _size(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise _wrong("must be a size such as 64MB")
-    if isinstance(value, int):
-        return value
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?B|B)", value.strip().upper())
-    if not found:
-        raise _wrong(f"'{value}' is no size; write a number of bytes, or 64MB, 512KiB")
-    return int(float(found[1]) * _UNITS[found[2]])
-
-
-Size = Annotated[int, BeforeValidator(_size, json_schema_input_type=int | str), Field(gt=0)]
-"""Bytes: a number, or a text with a unit (MB = 1000² bytes, MiB = 1024²)."""
-
-
-def _amount(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong("must be a number")
-    if not 0 < value < math.inf:
-        raise _wrong("must be above 0, and finite")
-    return value
-
-
-def _find(value: object) -> object:
-    if not isinstance(value, str):
-        raise _wrong("must be a class of findings, such as secret or pii/email")
-    cls, _, kind = value.partition("/")
-    if cls == "canary":
-        raise _later("find canary")
-    if cls not in CLASSES:
-        raise _wrong(f"unknown class of findings '{cls}'{suggest(cls, CLASSES) or f'; known are {", ".join(CLASSES)}'}")
-    if cls == "pii" and kind and kind not in PII_KINDS:
-        raise _wrong(f"unknown kind of pii '{kind}'{suggest(kind, PII_KINDS) or f'; known are {", ".join(PII_KINDS)}'}")
-    if not re.fullmatch(r"[a-z]+(/[a-z0-9_]+)?", value):
-        raise _wrong(f"'{value}' is no class of findings; write secret or pii/email")
-    return value
-
-
-Amount = Annotated[int | float, BeforeValidator(_amount, json_schema_input_type=float)]
-Id = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
-Glob = Annotated[StrictStr, Field(min_length=1)]
-Text = Annotated[StrictStr, Field(min_length=1)]
-PointName = Annotated[
-    Point, _word("point", POINTS, "|".join(point for point in Point if point not in POINTS))
-]  # fmt: skip
-VerdictName = Annotated[Verdict, _word("verdict", ("permit", "modify", "deny"), "ask|defer")]
-FailureName = Annotated[Literal["closed", "open"], _word("failure policy", ("closed", "open"))]
-Found = Annotated[str, BeforeValidator(_find, json_schema_input_type=str)]
-PiiKind = Annotated[str, _word("kind of pii", PII_KINDS)]
-PerName = Annotated[
-    Literal["agent", "model"], _word("budget subject", ("agent", "model"), r"session|run|tool|label:.+")
-]
-WindowName = Annotated[
-    Literal["minute", "hour", "day", "month"],
-    _word("window", ("minute", "hour", "day", "month"), r"run|session|\d+[smhd]"),
-]
-ExceededName = Annotated[Literal["deny", "warn"], _word("consequence", ("deny", "warn"), "ask")]
 
 
 class _Model(BaseModel):
@@ -211,7 +65,7 @@ class SecretSettings(_Model):
 
 def _verify(value: object) -> object:
     if value is True:
-        raise _later("verify")
+        raise later("verify")
     return value
 
 
@@ -267,7 +121,7 @@ class Rule(_Model):
     """Globs on the model's name, in any case."""
     verdict: VerdictName
     """The strongest verdict of all rules that fire wins, so `permit` exempts from nothing; it only names the rule."""
-    edit: Annotated[Edit, BeforeValidator(_parse_edit), WithJsonSchema(_EDIT_SCHEMA)] | None = None
+    edit: EditOrder | None = None
     """What `modify` does to the findings of `find`; `inject` adds a text for the model instead."""
     reason: Text | None = None
     """Told to the agent, and kept in the audit log."""
@@ -288,7 +142,7 @@ class Budget(_Model):
     """Whose spending is counted; several make one composite subject."""
     window: WindowName
     """UTC calendar window."""
-    limit: Mapping[Annotated[str, _word("limit", ("usd", "tokens", "requests"), "tool_calls")], Amount]
+    limit: Mapping[LimitName, Amount]
     """usd, tokens or requests in one window."""
     exceeded: ExceededName = "deny"
 
@@ -297,9 +151,7 @@ class Document(_Model):
     """A policy file."""
 
     version: Annotated[Literal[1], BeforeValidator(lambda value: _version(value))]
-    unrecognised: Annotated[
-        Literal["permit", "deny"], _word("choice", ("permit", "deny"))
-    ] = "permit"  # fmt: skip
+    unrecognised: Choice = "permit"
     """What to do with traffic that no codec reads."""
     failure: FailureName = "closed"
     """What a failing detector, condition or store means, where the rule does not say."""
@@ -317,5 +169,5 @@ class Document(_Model):
 
 def _version(value: object) -> object:
     if value != 1 or isinstance(value, bool):
-        raise _wrong(f"unknown policy version {value!r}; this is version 1")
+        raise wrong(f"unknown policy version {value!r}; this is version 1")
     return value

@@ -8,7 +8,8 @@ from fnmatch import translate
 from proxy.conditions import Condition
 from proxy.decision import Edit, EditKind, Finding, RuleRef, Verdict
 from proxy.events import Event, Point
-from proxy.policy.language import TOOL_POINTS, Rule
+from proxy.policy.language import Rule
+from proxy.policy.words import TOOL_POINTS
 
 type Pattern = re.Pattern[str] | None
 """Globs as one pattern; None asks for nothing."""
