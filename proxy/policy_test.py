@@ -27,10 +27,10 @@ from proxy.detectors import Detectors
 from proxy.engine import decide
 from proxy.events import Event, Point
 from proxy.policy import DetectorSettings, Policy, PolicyError, Problem, is_test, load
+from proxy.policy.cases import Case, Expected
+from proxy.policy.cases import event as event_of
 from proxy.policy.explain import explained
 from proxy.policy.source import parse
-from proxy.policy_cases import Case, Expected
-from proxy.policy_cases import event as event_of
 
 
 @dataclass(frozen=True, slots=True)
