@@ -6,8 +6,9 @@ Loaded by mitmproxy's own tools (`mitmweb -s proxy/addon.py`) it is a proper add
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 from mitmproxy import connection, http
@@ -26,6 +27,9 @@ from proxy.services import Services
 from proxy.session import Session
 
 logger = logging.getLogger(__name__)
+
+_FOR_US: Final = ("proxy-authorization", "proxy-connection")
+"""Headers for this proxy alone (RFC 9110 §11.7.1)."""
 
 STATE = "midstream.state"
 """flow.metadata: the `Inspected` of a flow that a codec reads."""
@@ -50,25 +54,25 @@ class Addon:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel begins: its credentials count for every request in it."""
-        self._identify(flow)
+        self._identify(flow, _plain(flow.request.headers))
 
     def client_disconnected(self, client: connection.Client) -> None:
         """Forget who the client was."""
         self._agents.pop(client.id, None)
 
-    def _identify(self, flow: http.HTTPFlow) -> Agent | None:
+    def _identify(self, flow: http.HTTPFlow, headers: Mapping[str, str]) -> Agent | None:
         """The agent of this flow; None after answering 407."""
         agent = self._agents.get(flow.client_conn.id)
         if agent is None:
-            given = flow.request.headers.get("proxy-authorization")
+            given = headers.get("proxy-authorization")
             agent = self._services.serving.agents.identify(given, flow.client_conn.peername[0])
             if agent is None:
                 flow.response = _credentials_required(given is not None)
                 return None
             self._agents[flow.client_conn.id] = agent
-        # RFC 9110 §11.7.1: these credentials are for this proxy alone.
-        flow.request.headers.pop("proxy-authorization", None)
-        flow.request.headers.pop("proxy-connection", None)
+        for name in _FOR_US:
+            if name in headers:
+                del flow.request.headers[name]
         return agent
 
     # -- the request
@@ -81,7 +85,8 @@ class Addon:
             status, body = answer or unknown
             flow.response = http.Response.make(status, body, {"content-type": "application/json"})
             return
-        agent = self._identify(flow)
+        headers = _plain(flow.request.headers)
+        agent = self._identify(flow, headers)
         if agent is None:
             return
         serving = self._services.serving
@@ -104,7 +109,7 @@ class Addon:
             ),
             provider=route.provider,
             format=route.codec,
-            headers=flow.request.headers,
+            headers=headers,
         )
         exchange = Exchange(serving.runtime, providers.codec(route.codec), context)
         flow.metadata[STATE] = Inspected(exchange, self._services.session(exchange, serving))
@@ -112,7 +117,7 @@ class Addon:
         flow.metadata[MAX_RESPONSE] = serving.policy.limits.response_body
         if route.codec is None and serving.policy.unrecognised == "deny":
             self._refuse(flow, exchange.refuse(403, "[midstream] The policy denies requests that no codec can read."))
-        elif flow.request.headers.get("upgrade", "").lower() == "websocket":
+        elif headers.get("upgrade", "").lower() == "websocket":
             # 426 makes Codex fall back to POST after one try (clients-notes); an unread WebSocket would be a leak.
             self._refuse(flow, exchange.refuse(426, "[midstream] WebSocket is not inspected: use HTTP POST."))
 
@@ -122,7 +127,7 @@ class Addon:
         if state is None or flow.response is not None:
             return None
         message, exchange = flow.request, state.exchange
-        coding = message.headers.get("content-encoding", "")
+        coding = exchange.context.headers.get("content-encoding", "")
         try:
             body = decode_body(message.raw_content or b"", coding, exchange.policy.limits.request_body)
         except (BadEncoding, TooLarge) as error:
@@ -248,6 +253,18 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
             state.session.refused(refusal)
+
+
+def _plain(headers: http.Headers) -> dict[str, str]:
+    """Headers by lower-case name, read once: mitmproxy's own look-ups search all of them each time.
+
+    Lines of one name are one list (RFC 9110 §5.3): a second content-encoding must not hide the first.
+    """
+    plain: dict[str, str] = {}
+    for raw_name, raw_value in headers.fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        plain[name] = f"{plain[name]}, {value}" if name in plain else value
+    return plain
 
 
 def _is_for_us(flow: http.HTTPFlow) -> bool:

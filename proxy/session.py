@@ -39,6 +39,7 @@ class Session:
         self._refusal: Refusal | None = None
         self._failure: str | None = None
         self._ended = False
+        self._spent = 0
 
     @property
     def budgeted(self) -> bool:
@@ -108,6 +109,7 @@ class Session:
         if self._ended:
             return
         self._ended = True
+        self._spent = self._cost()
         self._count()
         self._services.audit.append(self._record(status))
         if self._grant is not None:
@@ -134,7 +136,7 @@ class Session:
         if tally.usage is not None:
             services.totals["input_tokens"] += tally.usage.input
             services.totals["output_tokens"] += tally.usage.output
-            services.totals["nano_usd"] += self._cost()
+            services.totals["nano_usd"] += self._spent
 
     def _cost(self) -> int:
         context, usage = self._exchange.context, self._exchange.judge.tally.usage
@@ -159,7 +161,7 @@ class Session:
             status=status,
             refused=self._refusal is not None,
             usage=tally.usage,
-            nano_usd=self._cost(),
+            nano_usd=self._spent,
             counts={"findings": tally.findings, "rules": tally.rules, "denials": tally.denials},
         )
 
