@@ -113,9 +113,13 @@ _REGIONS = ("US", "GB", "DE", "FR", "IN", "JP", "AU", "BR", "TR", "IT", "ES", "N
 _DATE = re.compile(r"(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ]\d{1,2}.*|\d{1,2}[-./ ]\d{1,2}[-./ ](?:19|20)\d\d.*")
 
 
+_NO_PHONE = re.compile(r"\d+\.\d+|\d{1,3}(?:\.\d{1,3}){3}|\d{3}-\d{2}-\d{4}|\d{5}-\d{4}")
+"""A decimal, an IPv4 address, a social security number, a ZIP+4 code."""
+
+
 def phone(value: str) -> bool:
     """A number that some numbering plan has assigned, and no date. Unformatted national digits are not enough."""
-    if _DATE.fullmatch(value) or re.fullmatch(r"\d+\.\d+|\d{1,3}(?:\.\d{1,3}){3}", value):
+    if _DATE.fullmatch(value) or _NO_PHONE.fullmatch(value):
         return False
     for region in (None,) if value.startswith("+") else _REGIONS:
         try:

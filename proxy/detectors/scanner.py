@@ -5,11 +5,12 @@ No rule data and no policy lives here.
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from proxy.decision import Finding
 from proxy.detectors.matcher import Matcher
-from proxy.detectors.segment import cuts
+from proxy.detectors.segment import around, cuts
 from proxy.detectors.windows import Ruled, Window, clean, look
 
 
@@ -35,7 +36,9 @@ class Scanner:
         hits = self._hits(text, self.wanted(classes))
         if not hits:
             return ()
-        return tuple(self._walk(text, 0, cuts(text, 0, True), hits, False, 0)[0])
+        if "-----BEGIN" in text:
+            return tuple(self._walk(text, 0, cuts(text, 0, True), hits, False, 0)[0])
+        return tuple(self._nearby(text, sorted(hits, key=itemgetter(1))))
 
     def decided(
         self, text: str, start: int, ends: list[int], wanted: frozenset[int], pem_open: bool, offset: int
@@ -50,6 +53,20 @@ class Scanner:
         if self._matcher is None:
             return []
         return [hit for hit in self._matcher.hits(text) if hit[0] in wanted]
+
+    def _nearby(self, text: str, hits: list[tuple[int, int]]) -> list[Finding]:
+        """Findings of a whole text without a PEM header: only the segments that hits end in are looked for."""
+        marked: dict[tuple[int, int], set[int]] = {}
+        segment = (0, 0)
+        for rule, end in hits:
+            if end > segment[1]:
+                segment = around(text, end, segment[1])
+            marked.setdefault(segment, set()).add(rule)
+        found: list[Finding] = []
+        for (start, end), some in marked.items():
+            ruled = [self._ruled[rule] for rule in sorted(some)]
+            found += look(Window.of(text, start, end), ruled, False)[0]
+        return found
 
     def _walk(
         self, text: str, start: int, ends: list[int], hits: list[tuple[int, int]], pem_open: bool, offset: int

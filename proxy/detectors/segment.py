@@ -76,3 +76,19 @@ def cuts(text: str, start: int, final: bool) -> list[int]:
     if not final and ends and ends[-1] == len(text):
         ends.pop()
     return ends
+
+
+def around(text: str, at: int, low: int) -> tuple[int, int]:
+    """The segment [start, end) of a complete text with start < at <= end. `low` is 0 or any cut before `at`.
+
+    Only for a text without a PEM header. There the end of white space that holds a line feed is always a cut (no rule
+    joins over one), so segmenting may begin at the last such place instead of at the text's beginning.
+    """
+    start = at
+    while (feed := text.rfind("\n", low, start - 1)) >= 0:
+        start = feed + 1
+        if not text[start].isspace():
+            break
+    else:
+        start = low
+    return next(found.span() for found in _SEGMENT.finditer(text, start) if found.end() >= at)

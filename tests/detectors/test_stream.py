@@ -15,7 +15,9 @@ from proxy.detectors.segment import cuts
 
 CLASSES = frozenset({"secret", "pii", "pseudonym"})
 DETECTORS = Detectors.load()
-SAMPLES = [joined(sample) for cls in CLASSES for rule in rules(cls) for sample in (*rule.examples, *rule.negatives)]
+SAMPLES = [
+    joined(sample) for cls in sorted(CLASSES) for rule in rules(cls) for sample in (*rule.examples, *rule.negatives)
+]
 
 KEY_HEAD, KEY_TAIL = "-----BEGIN " + "PRIVATE KEY-----\n", "\n-----END PRIVATE KEY-----\n"
 LONG_KEY = KEY_HEAD + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n" * 400 + KEY_TAIL
