@@ -111,7 +111,8 @@ class Addon:
             format=route.codec,
             headers=headers,
         )
-        exchange = Exchange(serving.runtime, providers.codec(route.codec), context)
+        asks_usage = route.asks_usage and len(serving.budgets) > 0
+        exchange = Exchange(serving.runtime, providers.codec(route.codec), context, asks_usage=asks_usage)
         flow.metadata[STATE] = Inspected(exchange, self._services.session(exchange, serving))
         flow.metadata[MAX_BODY] = serving.policy.limits.request_body
         flow.metadata[MAX_RESPONSE] = serving.policy.limits.response_body

@@ -82,6 +82,7 @@ def decision_record(event: Event, decision: Decision) -> Record:
             "status": decision.status,
             "edits": len(decision.edits),
             "injected": len(decision.inject),
+            "failures": [{"rule": failed.rule.id, "open": failed.open} for failed in decision.failures],
             "findings": [_finding(finding) for finding in event.findings],
         },
     )

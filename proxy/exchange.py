@@ -46,7 +46,10 @@ UNTOUCHED: Final = Outcome()
 class Exchange:
     """One request and its response. Not shared between flows; `on_request` comes first, then response or guard."""
 
-    def __init__(self, runtime: Runtime, codec: Codec, context: Context) -> None:
+    def __init__(self, runtime: Runtime, codec: Codec, context: Context, *, asks_usage: bool = False) -> None:
+        """`asks_usage`: have the provider count the tokens of its streams, and keep that count from the client."""
+        self._asks_usage = asks_usage
+        self.hides_usage = False
         self.judge = Judge(runtime, context)
         self.policy = runtime.policy
         self.context = context
@@ -73,7 +76,9 @@ class Exchange:
         refusal, more_changes, more = self._judge_request(request, document, body, found)
         if refusal:
             return Outcome(refusal=refusal)
-        return self._spliced(body, request.parts, ordered + more, changes + more_changes)
+        counting = self.codec.ask_usage(document) if self._asks_usage else []
+        self.hides_usage = bool(counting)
+        return self._spliced(body, request.parts, ordered + more, [*changes, *more_changes, *counting])
 
     def _judge_results(self, request: Request, units: Sequence[texts.Unit]) -> tuple[list[spans.Change], list[Ordered]]:
         """`post_tool_execution` for every result: a denied one becomes a notice, so that the run can go on."""

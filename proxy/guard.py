@@ -335,6 +335,8 @@ class Guard:
     def _bytes(self, item: Item) -> bytes:
         """An event as it leaves: as it came, with edits spliced in, or rewritten around calls that were cut out."""
         event = item.event
+        if item.reading.only_usage and self._exchange.hides_usage:
+            return b""  # asked for by us, not by the client
         changes: list[spans.Change] = []
         for stretch in item.stretches:
             if stretch.growing.edits:

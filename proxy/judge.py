@@ -126,7 +126,7 @@ class Judge:
         self.tally.rules.update(rule.id for rule in decision.matched)
         if decision.verdict is Verdict.DENY:
             self.tally.denials[decision.rule.id if decision.rule else "midstream"] += 1
-        if decision.verdict is not Verdict.PERMIT or found:
+        if decision.verdict is not Verdict.PERMIT or found or decision.failures:
             self.runtime.record(event, decision)
 
     def _reference(self, item: Found) -> FindingRef:

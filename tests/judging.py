@@ -49,12 +49,13 @@ class Recorded(list[tuple[Event, Decision]]):
         self.append((event, decision))
 
 
-def exchange(text: str, codec: Any, record: Recorded | None = None) -> Exchange:
+def exchange(text: str, codec: Any, record: Recorded | None = None, *, asks_usage: bool = False) -> Exchange:
     """An exchange under this policy, in the format of this codec ("openai_chat", "anthropic", None)."""
     cached = FindingCache(detectors(), KEY, 1000)
     runtime = Runtime(policy(text), detectors(), cached, KEY, Recorded() if record is None else record)
     flow = Flow(id="flow", host="api.example", method="POST", path="/v1/x")
-    return Exchange(runtime, providers.codec(codec), Context(Agent(id="tester"), flow, provider="test", format=codec))
+    context = Context(Agent(id="tester"), flow, provider="test", format=codec)
+    return Exchange(runtime, providers.codec(codec), context, asks_usage=asks_usage)
 
 
 def guarded(text: str, codec: Any, chunks: list[bytes], request: bytes = b"") -> bytes:

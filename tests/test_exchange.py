@@ -275,3 +275,12 @@ def test_an_old_result_is_judged_alike_but_recorded_once(codec: str) -> None:
 def test_changes_that_are_made_are_valid_json_again() -> None:
     body = request("openai_chat", user(f'say "{SECRET}" \\ twice'))
     spans.parse(sent(REDACT, "openai_chat", body))
+
+
+def test_token_counts_of_a_stream_are_asked_for_where_a_budget_needs_them() -> None:
+    body = b'{"model":"m","stream":true,"messages":[]}'
+    one = exchange("version: 1\n", "openai_chat", asks_usage=True)
+    assert one.on_request(body).body == body[:-1] + b',"stream_options":{"include_usage":true}}'
+    asked = body.replace(b'"messages"', b'"stream_options":{"include_usage":true},"messages"')
+    for told in (asked, body.replace(b"true", b"false")):
+        assert exchange("version: 1\n", "openai_chat", asks_usage=True).on_request(told).body is None

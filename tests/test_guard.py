@@ -283,3 +283,16 @@ rules:
 """
     stream = openai_stream([], [Call("read_file", [arguments])])
     assert "no-dotenv" in openai_answer(guarded(policy, "openai_chat", [stream])).text
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_token_counts_the_client_did_not_ask_for_are_read_and_kept_back(asked: bool) -> None:
+    one = exchange("version: 1\n", "openai_chat", asks_usage=True)
+    options = {"stream_options": {"include_usage": True}} if asked else {}
+    one.on_request(json.dumps({"model": "m", "stream": True, "messages": [], **options}).encode())
+    guard = Guard(one)
+    stream = openai_stream(["a ", "b"])
+    out = guard.feed(stream) + guard.finish()
+    assert (out == stream) == asked
+    assert (b'"choices": []' in out) == asked
+    assert one.judge.tally.usage is not None and one.judge.tally.usage.input == 11

@@ -159,6 +159,8 @@ class Reading(NamedTuple):
     """The element of this event that belongs to a tool call, for each call the event speaks of."""
     calls: Sequence[Channel] = ()
     """With a stop reason: every tool call of the message (of the choice) so far, in order."""
+    only_usage: bool = False
+    """The event carries token counts and nothing else: it can be left out where the client did not ask for it."""
     drop_on_edit: Sequence[tuple[Channel, Path]] = ()
     """Copies of a channel's text that are no fragments (log-probabilities, cumulative messages). Once the channel was
     edited, in this event or any before it, the value at the path is removed before the event leaves."""
@@ -206,6 +208,10 @@ class Codec(Protocol):
 
     def inject(self, document: Json, text: str) -> "list[Change]":
         """Add `text` at the end of the last user turn. ValueError where the request has no messages."""
+        ...
+
+    def ask_usage(self, document: Json) -> "list[Change]":
+        """Make a streamed answer end with its token counts, where the format leaves that to the request."""
         ...
 
     def message(self, model: str | None, text: str) -> bytes:

@@ -478,6 +478,11 @@ def _head(model: str | None) -> dict[str, Json]:
 _NO_USAGE: Final = {"input_tokens": 0, "output_tokens": 0}
 
 
+def ask_usage(document: Json) -> list[Change]:
+    """Nothing: these streams always count."""
+    return []
+
+
 def message(model: str | None, text: str) -> bytes:
     """A message that says `text`."""
     content = [{"type": "text", "text": text}]

@@ -342,6 +342,7 @@ class _Reader:
         said.model = word(root.get("model"))
         if root.get("usage") or "x_groq" in root:
             said.usage = _usage(root)
+            said.only_usage = choices == [] and root.keys() <= _CHUNK
         self._remember(said, choices)
         return said.reading()
 
@@ -684,6 +685,16 @@ def inject(document: Json, text: str) -> list[Change]:
     if messages and table(messages[last]).get("role") == "user":
         return _said(document, ("messages", last), text)
     return [Append(("messages",), orjson.dumps({"role": "user", "content": text}))]
+
+
+def ask_usage(document: Json) -> list[Change]:
+    """`stream_options.include_usage`: a last chunk with the usage and no choices (OpenAI API reference)."""
+    root = table(document)
+    if root.get("stream") is not True or table(root.get("stream_options")).get("include_usage") is True:
+        return []
+    if isinstance(root.get("stream_options"), dict):
+        return [Replace(("stream_options", "include_usage"), b"true")]
+    return [Replace(("stream_options",), b'{"include_usage":true}')]
 
 
 _ERRORS: Final[Mapping[int, tuple[str, str | None]]] = {

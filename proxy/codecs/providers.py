@@ -27,6 +27,8 @@ class Route(NamedTuple):
 
     provider: str
     codec: Name | None
+    asks_usage: bool = False
+    """Streams of this provider count tokens only where the request asks for it."""
 
 
 class Row(NamedTuple):
@@ -37,6 +39,7 @@ class Row(NamedTuple):
     paths: tuple[tuple[re.Pattern[str], Name], ...]
     only_paths: bool
     """A row for any host: it says nothing about paths it does not list."""
+    asks_usage: bool
 
 
 def _any_of(globs: list[str]) -> re.Pattern[str]:
@@ -48,7 +51,8 @@ def _row(row: Mapping[str, Any]) -> Row:
     if unknown:
         raise ValueError(f"providers.yaml: {row['name']}: no codec is named {', '.join(sorted(unknown))}")
     paths = tuple((_any_of(globs), cast("Name", codec)) for codec, globs in row["post"].items())
-    return Row(row["name"], _any_of([host.lower() for host in row["hosts"]]), paths, row["hosts"] == ["*"])
+    hosts = [host.lower() for host in row["hosts"]]
+    return Row(row["name"], _any_of(hosts), paths, hosts == ["*"], row.get("usage") == "asked")
 
 
 def _load() -> tuple[Row, ...]:
@@ -73,7 +77,7 @@ def _match(host: str, post: bool, path: str) -> Route | None:
             continue
         codec = next((codec for pattern, codec in row.paths if post and pattern.match(plain)), None)
         if codec is not None or not row.only_paths:
-            return Route(row.provider, codec)
+            return Route(row.provider, codec, row.asks_usage)
     return None
 
 

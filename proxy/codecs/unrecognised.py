@@ -86,6 +86,11 @@ def inject(document: Json, text: str) -> list[Change]:
     raise ValueError("an unrecognised request has no place for a text")
 
 
+def ask_usage(document: Json) -> list[Change]:
+    """Nothing: what is counted is not known."""
+    return []
+
+
 def message(model: str | None, text: str) -> bytes:
     """The text as a JSON object."""
     return orjson.dumps({"message": text})

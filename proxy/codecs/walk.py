@@ -205,7 +205,20 @@ class Channels:
 class Said:
     """A Reading in the making."""
 
-    __slots__ = ("calls", "closes", "drop", "end", "entries", "fragments", "model", "opens", "sealed", "stop", "usage")
+    __slots__ = (
+        "calls",
+        "closes",
+        "drop",
+        "end",
+        "entries",
+        "fragments",
+        "model",
+        "only_usage",
+        "opens",
+        "sealed",
+        "stop",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.fragments: list[Fragment] = []
@@ -219,6 +232,7 @@ class Said:
         self.stop: str | None = None
         self.usage: Usage | None = None
         self.end = False
+        self.only_usage = False
 
     def fragment(self, channel: Channel, path: Path, text: str) -> None:
         """A piece of a growing text."""
@@ -237,6 +251,7 @@ class Said:
             self.end,
             self.entries,
             self.calls,
+            self.only_usage,
             self.drop,
         )
 

@@ -308,7 +308,7 @@ def test_signed_reasoning_is_sealed() -> None:
 def test_copies_of_a_text_go_when_it_is_edited() -> None:
     more: dict[str, Any] = {
         "logprobs": {"content": [{"token": "a"}]},
-        "message": {"role": "assistant", "content": "so"},
+        "message": {"role": "assistant", "content": "so far"},
     }
     (_, _, reading), _ = readings(openai_chat, stream(chunk({"content": "far"}, **more)))
     assert list(reading.drop_on_edit) == [

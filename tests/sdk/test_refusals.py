@@ -204,7 +204,7 @@ def test_a_budget_that_runs_out_stops_the_agent(behind: Behind, stand_in: StandI
 def _spend(way: Way, api: str) -> None:
     if api == "openai":
         chat = way.openai().chat.completions
-        with chat.stream(model=OPENAI_MODEL, messages=ASK, stream_options={"include_usage": True}) as stream:
+        with chat.stream(model=OPENAI_MODEL, messages=ASK) as stream:
             stream.until_done()
     else:
         with way.anthropic().messages.stream(model=ANTHROPIC_MODEL, max_tokens=50, messages=ASK) as stream:
