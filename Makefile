@@ -13,6 +13,8 @@ PYTEST_ARGS ?=
 # A network that inspects TLS has its CA in the system store; uv would otherwise trust only its own roots.
 export UV_SYSTEM_CERTS ?= true
 export UV_NATIVE_TLS ?= true
+# The same for npm: Node before 22.15 cannot be told to use the system store, only a file.
+SYSTEM_ROOTS = $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 
 # `command -v uv` is not enough: pyenv leaves a shim that fails when the chosen Python has no uv.
 # Expanded when a recipe uses it, so that a run with nothing to install asks nothing.
@@ -54,7 +56,7 @@ e2e: install $(E2E)/node_modules/.installed  ## real agents from npm behind mids
 
 $(E2E)/node_modules/.installed: $(E2E)/package.json $(E2E)/package-lock.json
 	@command -v npm >/dev/null || { echo 'make e2e needs npm (Node.js 20 or later)' >&2; exit 1; }
-	npm ci --prefix $(E2E) --no-audit --no-fund --loglevel=error
+	NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(SYSTEM_ROOTS)}" npm ci --prefix $(E2E) --no-audit --no-fund --loglevel=error
 	@touch $@
 
 demo: install  ## a tour over real TLS against a stand-in provider
