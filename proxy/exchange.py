@@ -115,8 +115,7 @@ class Exchange:
         if not self.policy.rules_at(Point.PRE_LLM_REQUEST):
             return None, [], []
         view = request_view(request) if self.policy.reads_events(Point.PRE_LLM_REQUEST) else None
-        intent = fingerprint(body.decode("utf-8", "surrogateescape"))
-        decision, ordered = self.judge.decide(Point.PRE_LLM_REQUEST, intent, found, request=view)
+        decision, ordered = self.judge.decide(Point.PRE_LLM_REQUEST, fingerprint(body), found, request=view)
         if decision.verdict is Verdict.DENY:
             return self.refuse(decision.status or 400, notice(decision, "this request")), [], []
         try:
@@ -192,7 +191,7 @@ class Exchange:
         found = self.judge.scan([texts.Unit(0, text)], classes)
         decided: list[Ordered] = []
         if self.policy.rules_at(point):
-            decision, decided = self.judge.decide(point, fingerprint(text), found)
+            decision, decided = self.judge.decide(point, fingerprint(body), found)
             if decision.verdict is Verdict.DENY:
                 return Outcome(refusal=self.refuse(decision.status or 400, notice(decision, "this body")))
         edits = self.judge.edits(decided + self.judge.restorations(found))
