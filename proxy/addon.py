@@ -197,7 +197,7 @@ class Addon:
         """The client left, upstream broke off, or the flow was killed."""
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
-            state.session.end(None)
+            state.session.end(None, reached=flow.server_conn.timestamp_tcp_setup is not None)
 
     def hook_failed(self, name: str, flow: object, error: BaseException) -> bool:
         """A hook raised. True lets the flow go on as it is, which only a policy with `failure: open` says."""

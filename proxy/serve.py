@@ -98,7 +98,7 @@ def _signals(services: Services) -> Iterator[tuple[asyncio.Event, asyncio.Event]
     handlers = {
         signal.SIGTERM: lambda: (at_once if stop.is_set() else stop).set(),
         signal.SIGINT: lambda: (at_once if stop.is_set() else stop).set(),
-        signal.SIGHUP: lambda: _reload(services),
+        signal.SIGHUP: lambda: services.books.spawn(_reload(services)),
     }
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
@@ -109,9 +109,9 @@ def _signals(services: Services) -> Iterator[tuple[asyncio.Event, asyncio.Event]
             loop.remove_signal_handler(number)
 
 
-def _reload(services: Services) -> None:
+async def _reload(services: Services) -> None:
     try:
-        services.reload()
+        await services.reload()
     except PolicyError as error:
         logger.error("the policy was not reloaded, the last good one stays in force: %s", str(error))
     else:

@@ -10,13 +10,12 @@ import logging
 import os
 import secrets
 import tempfile
-from collections import Counter
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from proxy.audit import AuditError, AuditLocked, AuditLog, decision_record, lifecycle_record
+from proxy.books import Books
 from proxy.config import Config, ConfigError
 from proxy.decision import Decision
 from proxy.detectors import Detectors
@@ -61,14 +60,10 @@ class Services:
         self._config = config
         self._key = key
         self._store = store
-        self.audit = audit
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.books = Books(audit)
         self.ready = True
         """Whether new traffic is welcome: `/readyz`."""
-        self.totals: Counter[str] = Counter()
-        self.findings: Counter[str] = Counter()
-        self.rules: Counter[str] = Counter()
-        self.serving = self._compile()
+        self.serving = self._in_force(self._compile())
 
     @classmethod
     async def open(cls, config: Config) -> "Services":
@@ -87,41 +82,42 @@ class Services:
             audit.close()
             raise
 
-    def reload(self) -> None:
-        """Put the policy files as they are now into force. Raises PolicyError and changes nothing if they are wrong."""
-        self.serving = self._compile()
+    async def reload(self) -> None:
+        """Put the policy files as they are now into force. Raises PolicyError and changes nothing if they are wrong.
+
+        Compiling takes a second at worst: it is done on another thread, and traffic goes on under the old revision.
+        """
+        self.serving = self._in_force(await asyncio.to_thread(self._compile))
+
+    def _in_force(self, serving: Serving) -> Serving:
+        policy = serving.policy
+        self.books.audit.append(lifecycle_record("policy_loaded", revision=policy.revision, rules=len(policy.rules)))
+        return serving
 
     async def close(self) -> None:
         """Finish what is being settled, then close store and audit log."""
         self.ready = False
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.books.settled()
         await self._store.close()
-        self.audit.append(lifecycle_record("stopped"))
-        self.audit.close()
+        self.books.audit.append(lifecycle_record("stopped"))
+        self.books.audit.close()
 
     def session(self, exchange: Exchange, serving: Serving) -> Session:
         """The bookkeeping of one exchange."""
-        return Session(self, exchange, serving.budgets)
+        return Session(self.books, exchange, serving.budgets)
 
     def passed(self) -> None:
         """A request to a host that nothing inspects."""
-        self.totals["uninspected"] += 1
+        self.books.totals["uninspected"] += 1
 
     def refused(self, agent: Agent, host: str) -> None:
         """A host was refused before anything was read."""
-        self.totals["denied"] += 1
-        self.audit.append(lifecycle_record("host_refused", agent=agent.id, host=host))
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background that must be finished before the process ends."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.books.totals["denied"] += 1
+        self.books.audit.append(lifecycle_record("host_refused", agent=agent.id, host=host))
 
     def summary(self) -> dict[str, Any]:
         """What has happened so far: counts and names only."""
-        return {**self.totals, "findings": dict(self.findings), "rules": dict(self.rules)}
+        return self.books.summary()
 
     def _compile(self) -> Serving:
         config, policy = self._config, load(self._config.policies)
@@ -133,11 +129,10 @@ class Services:
             cache_dir=config.cache,
         )
         runtime = Runtime(policy, detectors, FindingCache(detectors, self._key, CACHED_TEXTS), self._key, self._decided)
-        self.audit.append(lifecycle_record("policy_loaded", revision=policy.revision, rules=len(policy.rules)))
         return Serving(runtime, _agents(policy, config), Budgets(policy.budgets, self._store))
 
     def _decided(self, event: Event, decision: Decision) -> None:
-        self.audit.append(decision_record(event, decision))
+        self.books.audit.append(decision_record(event, decision))
 
 
 def open_audit(state: Path) -> AuditLog:

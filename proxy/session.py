@@ -4,15 +4,13 @@ Ends exactly once, whichever of mitmproxy's hooks comes first. What is decided a
 """
 
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from proxy.audit import Record, budget_record, exchange_record, failure_record
+from proxy.books import Books
 from proxy.effects import prices
 from proxy.effects.budget import Budgets, BudgetUnavailable, Denial, Grant, estimate_tokens
 from proxy.exchange import STOP_RETRYING, Exchange, Refusal
-
-if TYPE_CHECKING:
-    from proxy.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +29,8 @@ class Unaffordable(NamedTuple):
 class Session:
     """One exchange's bookkeeping."""
 
-    def __init__(self, services: "Services", exchange: Exchange, budgets: Budgets) -> None:
-        self._services = services
+    def __init__(self, books: Books, exchange: Exchange, budgets: Budgets) -> None:
+        self._books = books
         self._exchange = exchange
         self._budgets = budgets
         self._grant: Grant | None = None
@@ -84,7 +82,7 @@ class Session:
             status=status,
             retry_after=wait,
         )
-        self._services.audit.append(record)
+        self._books.audit.append(record)
 
     def refused(self, refusal: Refusal) -> None:
         """The client gets a refusal instead of an answer."""
@@ -101,24 +99,28 @@ class Session:
     def _failed(self, error: BaseException, policy: str) -> None:
         flow = self._exchange.context.flow.id
         self._failure = f"{policy}: {type(error).__name__}"
-        self._services.audit.append(failure_record(component="exchange", error=error, policy=policy, flow=flow))
+        self._books.audit.append(failure_record(component="exchange", error=error, policy=policy, flow=flow))
         logger.error("flow %s could not be decided (failure: %s)", flow, policy, exc_info=error)
 
-    def end(self, status: int | None) -> None:
-        """The exchange is over: `status` of the answer, None where it broke off. Only the first call counts."""
+    def end(self, status: int | None, *, reached: bool = True) -> None:
+        """The exchange is over: `status` of the answer, None where it broke off. Only the first call counts.
+
+        `reached`: whether the provider was ever connected to, so that it may have charged something.
+        """
         if self._ended:
             return
         self._ended = True
         self._spent = self._cost()
         self._count()
-        self._services.audit.append(self._record(status))
+        self._books.audit.append(self._record(status))
         if self._grant is not None:
-            self._services.spawn(self._close(self._grant, status))
+            self._books.spawn(self._close(self._grant, status, reached))
 
-    async def _close(self, grant: Grant, status: int | None) -> None:
+    async def _close(self, grant: Grant, status: int | None, reached: bool) -> None:
         tally = self._exchange.judge.tally
         # Where the client left early (no status) the provider may have read the request: its input is booked.
-        nothing_spent = tally.usage is None and not tally.output_chars and status is not None and status >= 400
+        failed = not reached or (status is not None and status >= 400)
+        nothing_spent = failed and tally.usage is None and not tally.output_chars
         try:
             if nothing_spent:
                 await self._budgets.release(grant)
@@ -128,15 +130,15 @@ class Session:
             logger.error("flow %s: its spending could not be booked: %s", self._exchange.context.flow.id, error)
 
     def _count(self) -> None:
-        services, tally = self._services, self._exchange.judge.tally
-        services.totals["requests"] += 1
-        services.totals["denied"] += tally.denials.total()
-        services.findings += tally.findings
-        services.rules += tally.rules
+        books, tally = self._books, self._exchange.judge.tally
+        books.totals["requests"] += 1
+        books.totals["denied"] += tally.denials.total()
+        books.findings += tally.findings
+        books.rules += tally.rules
         if tally.usage is not None:
-            services.totals["input_tokens"] += tally.usage.input
-            services.totals["output_tokens"] += tally.usage.output
-            services.totals["nano_usd"] += self._spent
+            books.totals["input_tokens"] += tally.usage.input
+            books.totals["output_tokens"] += tally.usage.output
+            books.totals["nano_usd"] += self._spent
 
     def _cost(self) -> int:
         context, usage = self._exchange.context, self._exchange.judge.tally.usage
