@@ -154,24 +154,25 @@ async def test_sighup_reloads_and_keeps_the_last_good_policy(
 ) -> None:
     async with served(config) as (proxy, _), client(proxy) as http:
         assert (await http.post(URL, json=ASK)).status_code == 200
-        await reload(policy, DENY)
+        await reload(proxy, policy, DENY)
         refused = await http.post(URL, json=ASK)
         assert (refused.status_code, "closed for today" in refused.text) == (400, True)
-        await reload(policy, DENY.replace("pre_llm_request", "nowhere"))
+        await reload(proxy, policy, DENY.replace("pre_llm_request", "nowhere"))
         assert (await http.post(URL, json=ASK)).status_code == 400
     said = capsys.readouterr().err
     assert "the policy was reloaded" in said
     assert f"the last good one stays in force: {policy}:3" in said
 
 
-async def reload(policy: Path, text: str) -> None:
-    """Write the policy, send SIGHUP and let the loop run its handler."""
+async def reload(proxy: Running, policy: Path, text: str) -> None:
+    """Write the policy, send SIGHUP, and wait until it was read."""
     policy.write_text(text)  # noqa: ASYNC240 -- a few bytes
     handled = asyncio.Event()
     os.kill(os.getpid(), signal.SIGHUP)
     asyncio.get_running_loop().call_later(0, handled.set)
     await handled.wait()
     await asyncio.sleep(0)
+    await proxy.services.books.settled()
 
 
 async def test_a_port_in_use_is_one_sentence(config: Config) -> None:
