@@ -10,7 +10,8 @@ from typing import Final
 import orjson
 
 from proxy import texts
-from proxy.codecs import Codec, Json, Part, Path, Request, Response, spans
+from proxy.codecs import Codec, DecodeError, Json, Part, Path, Request, Response, splicing, trees
+from proxy.codecs.splicing import Change, Remove, Replace
 from proxy.context import Context, fingerprint, parts_view, request_view
 from proxy.decision import Verdict
 from proxy.effects.redact import apply
@@ -65,8 +66,8 @@ class Exchange:
     def on_request(self, body: bytes) -> Outcome:
         """Decide a whole request body, decoded of any content-encoding."""
         try:
-            document = spans.parse(body)
-        except spans.DecodeError as error:
+            document = trees.parse(body)
+        except DecodeError as error:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
         request = self.request = self.codec.read_request(document)
         self.context.read(request)
@@ -80,9 +81,9 @@ class Exchange:
         self.hides_usage = bool(counting)
         return self._spliced(body, request.parts, ordered + more, [*changes, *more_changes, *counting])
 
-    def _judge_results(self, request: Request, units: Sequence[texts.Unit]) -> tuple[list[spans.Change], list[Ordered]]:
+    def _judge_results(self, request: Request, units: Sequence[texts.Unit]) -> tuple[list[Change], list[Ordered]]:
         """`post_tool_execution` for every result: a denied one becomes a notice, so that the run can go on."""
-        changes: list[spans.Change] = []
+        changes: list[Change] = []
         ordered: list[Ordered] = []
         if not (request.results and self.policy.rules_at(Point.POST_TOOL_EXECUTION)):
             return changes, ordered
@@ -103,14 +104,14 @@ class Exchange:
             )
             if decision.verdict is Verdict.DENY:
                 text = notice(decision, f"the result of {tool.name}")
-                changes.append(spans.Replace(result.content, orjson.dumps(text)))
+                changes.append(Replace(result.content, orjson.dumps(text)))
             else:
                 ordered += edits
         return changes, ordered
 
     def _judge_request(
         self, request: Request, document: Json, body: bytes, found: Sequence[Found]
-    ) -> tuple[Refusal | None, list[spans.Change], list[Ordered]]:
+    ) -> tuple[Refusal | None, list[Change], list[Ordered]]:
         """`pre_llm_request`: the whole request, after its tool results were decided."""
         if not self.policy.rules_at(Point.PRE_LLM_REQUEST):
             return None, [], []
@@ -131,8 +132,8 @@ class Exchange:
     def on_response(self, body: bytes) -> Outcome:
         """Decide a whole response body, decoded of any content-encoding."""
         try:
-            document = spans.parse(body)
-        except spans.DecodeError as error:
+            document = trees.parse(body)
+        except DecodeError as error:
             return self._undecodable(body, Point.POST_LLM_RESPONSE, error)
         response = self.codec.read_response(document)
         self._tally(response)
@@ -178,7 +179,7 @@ class Exchange:
 
     # shared
 
-    def _undecodable(self, body: bytes, point: Point, error: spans.DecodeError) -> Outcome:
+    def _undecodable(self, body: bytes, point: Point, error: DecodeError) -> Outcome:
         """A body that is no JSON: denied if the policy denies what is unrecognised, else scanned as one plain text."""
         if self.policy.unrecognised == "deny":
             message = (
@@ -204,7 +205,7 @@ class Exchange:
         body: bytes,
         parts: Sequence[Part],
         ordered: Sequence[Ordered],
-        changes: Sequence[spans.Change],
+        changes: Sequence[Change],
         copies: Sequence[tuple[int, Path]] = (),
     ) -> Outcome:
         """The body with everything spliced in. Edits inside a value that is replaced or removed go with it.
@@ -213,6 +214,6 @@ class Exchange:
         """
         edits = self.judge.edits(ordered)
         edited = {unit.part for unit, _ in edits}
-        dropped = [spans.Remove(path) for part, path in copies if part in edited]
+        dropped = [Remove(path) for part, path in copies if part in edited]
         every = [*changes, *texts.changes(parts, edits), *dropped]
-        return Outcome(body=spans.splice(body, every)) if every else UNTOUCHED
+        return Outcome(body=splicing.splice(body, every)) if every else UNTOUCHED

@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 import orjson
 
 from proxy import texts
-from proxy.codecs import Channel, Json, OpenCall, Path, Reading, spans
+from proxy.codecs import Channel, DecodeError, Json, OpenCall, Path, Reading, splicing, trees
+from proxy.codecs.splicing import Change, Remove, TextChange
 from proxy.codecs.sse import KEEPALIVE, SseEvent, SseReader, with_data
 from proxy.codecs.walk import arguments as read_arguments
 from proxy.decision import Finding, TextEdit, Verdict
@@ -163,8 +164,8 @@ class Guard:
         if not event.data or event.data == b"[DONE]":
             return Item(event, None, Reading(), [], [])
         try:
-            document = spans.parse(event.data)
-        except spans.DecodeError as error:
+            document = trees.parse(event.data)
+        except DecodeError as error:
             return self._read_opaque(event, error)
         reading = self._reader.read(document)
         self._note(reading)
@@ -193,7 +194,7 @@ class Guard:
                 owner = next((opened for start, opened in owners if path[: len(start)] == start), None)
                 self._growing(channel).within = owner
 
-    def _read_opaque(self, event: SseEvent, error: spans.DecodeError) -> Item:
+    def _read_opaque(self, event: SseEvent, error: DecodeError) -> Item:
         """An event that is no JSON: refused if the policy denies what is unrecognised, else scanned as plain text."""
         if self._policy.unrecognised == "deny":
             raise StreamRefusedError(f"an event cannot be decoded, and the policy denies what it cannot read: {error}")
@@ -337,31 +338,31 @@ class Guard:
         event = item.event
         if item.reading.only_usage and self._exchange.hides_usage:
             return b""  # asked for by us, not by the client
-        changes: list[spans.Change] = []
+        changes: list[Change] = []
         for stretch in item.stretches:
             if stretch.growing.edits:
                 local = stretch.edits()
                 if local:
-                    changes.append(spans.TextChange(stretch.path, local))
-        changes += [spans.Remove(path) for growing, path in item.copies if growing.edited]
+                    changes.append(TextChange(stretch.path, local))
+        changes += [Remove(path) for growing, path in item.copies if growing.edited]
         if not changes and not self._cuts:
             return event.raw
         if changes:
             event = self._edited(item, changes)
         if self._cuts and item.document is not None:
-            document = spans.parse(event.data) if changes else item.document
+            document = trees.parse(event.data) if changes else item.document
             rewritten = self._writer.rewrite(event, document, item.reading, self._cuts)
             if rewritten is not None:
                 return rewritten
         return event.raw
 
-    def _edited(self, item: Item, changes: Sequence[spans.Change]) -> SseEvent:
+    def _edited(self, item: Item, changes: Sequence[Change]) -> SseEvent:
         if item.document is None:
             text = item.event.data.decode("utf-8", "surrogateescape")
-            edits = [edit for change in changes if isinstance(change, spans.TextChange) for edit in change.edits]
+            edits = [edit for change in changes if isinstance(change, TextChange) for edit in change.edits]
             data = apply(text, edits).encode("utf-8", "surrogateescape")
         else:
-            data = spans.splice(item.event.data, changes)
+            data = splicing.splice(item.event.data, changes)
         return item.event._replace(raw=with_data(item.event, data), data=data)
 
     def _finish_held(self) -> bytes:

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from proxy.codecs import spans
+from proxy.codecs import trees
 from proxy.decision import Decision, PartFinding
 from proxy.detectors import Detectors
 from proxy.engine import decide
@@ -177,6 +177,6 @@ def _texts(event: Event) -> list[str]:
     if event.response:
         return [part.text for part in event.response.parts]
     if event.tool and event.point is Point.PRE_TOOL_EXECUTION:
-        return [text for _, text in spans.leaves(event.tool.arguments)]
+        return [text for _, text in trees.leaves(event.tool.arguments)]
     result = event.tool.result if event.tool else None
     return [part.text for part in result.parts] if result else []

@@ -7,7 +7,8 @@ twice, inner document first. Knows codecs and edits, no policy.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from proxy.codecs import Json, Part, Path, spans
+from proxy.codecs import DecodeError, Json, Part, Path, splicing, trees
+from proxy.codecs.splicing import TextChange
 from proxy.decision import TextEdit
 from proxy.effects.redact import difference
 
@@ -40,14 +41,14 @@ def json_units(part: int, text: str) -> list[Unit]:
     document = parsed(text)
     if document is None:
         return [Unit(part, text)] if text else []
-    return [Unit(part, leaf, path) for path, leaf in spans.leaves(document)]
+    return [Unit(part, leaf, path) for path, leaf in trees.leaves(document)]
 
 
 def parsed(text: str) -> Json | None:
     """The JSON value of a text, None where it has none that can be decoded without doubt."""
     try:
-        return spans.parse(text.encode("utf-8", "surrogatepass"))
-    except spans.DecodeError:
+        return trees.parse(text.encode("utf-8", "surrogatepass"))
+    except DecodeError:
         return None
 
 
@@ -55,17 +56,15 @@ def edited(text: str, edits: Mapping[Path | None, Sequence[TextEdit]]) -> list[T
     """Edits of a part's text, from edits of its units: as they are, or spliced into the inner document."""
     if None in edits:
         return list(edits[None])
-    changes = [spans.TextChange(path, tuple(inner)) for path, inner in edits.items() if path is not None and inner]
-    raw = spans.splice(text.encode("utf-8", "surrogatepass"), changes)
+    changes = [TextChange(path, tuple(inner)) for path, inner in edits.items() if path is not None and inner]
+    raw = splicing.splice(text.encode("utf-8", "surrogatepass"), changes)
     return difference(text, raw.decode("utf-8", "surrogatepass"))
 
 
-def changes(parts: Sequence[Part], edits: Iterable[tuple[Unit, Sequence[TextEdit]]]) -> list[spans.TextChange]:
+def changes(parts: Sequence[Part], edits: Iterable[tuple[Unit, Sequence[TextEdit]]]) -> list[TextChange]:
     """Edits of units as changes of the document that holds the parts."""
     grouped: dict[int, dict[Path | None, Sequence[TextEdit]]] = {}
     for unit, unit_edits in edits:
         if unit_edits:
             grouped.setdefault(unit.part, {})[unit.inner] = unit_edits
-    return [
-        spans.TextChange(parts[index].path, tuple(edited(parts[index].text, inner))) for index, inner in grouped.items()
-    ]
+    return [TextChange(parts[index].path, tuple(edited(parts[index].text, inner))) for index, inner in grouped.items()]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.codecs import spans
+from proxy.codecs import trees
 from tests.judging import REDACT, Recorded, exchange
 
 SECRET = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"  # GitHub's documented example token
@@ -274,7 +274,7 @@ def test_an_old_result_is_judged_alike_but_recorded_once(codec: str) -> None:
 
 def test_changes_that_are_made_are_valid_json_again() -> None:
     body = request("openai_chat", user(f'say "{SECRET}" \\ twice'))
-    spans.parse(sent(REDACT, "openai_chat", body))
+    trees.parse(sent(REDACT, "openai_chat", body))
 
 
 def test_token_counts_of_a_stream_are_asked_for_where_a_budget_needs_them() -> None:

@@ -1,8 +1,8 @@
 """What every codec yields, and the shape of a codec: data types only.
 
-A codec is one wire format in one file of pure functions; a framing (`sse`) another; a provider is a row of
+A codec is one wire format in one module or package of pure functions; a framing (`sse`) another; a provider is a row of
 `providers.yaml`. Nothing here or beside it knows mitmproxy, policies or detectors, and nothing rebuilds JSON: codecs
-name places (paths), `spans` finds and splices them in the raw bytes.
+name places (paths) in what `trees` parsed, `spans` finds them in the raw bytes, `splicing` changes them there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 from proxy.events import Usage
 
 if TYPE_CHECKING:  # both import their data types from here
-    from proxy.codecs.spans import Change
+    from proxy.codecs.splicing import Change
     from proxy.codecs.sse import SseEvent
 
 Name = Literal["openai_chat", "anthropic", "unrecognised"]

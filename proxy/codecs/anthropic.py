@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Channel, Json, Kind, OpenCall, Path, Reading, Request, Response, ToolCall, ToolResult
-from proxy.codecs.spans import Append, Change, Replace, TextChange, splice
+from proxy.codecs.splicing import Append, Change, Replace, TextChange, splice
 from proxy.codecs.sse import SseEvent, encode, with_data
 from proxy.codecs.walk import Channels, Parts, Said, array, number, table, word
 from proxy.decision import TextEdit

@@ -9,7 +9,7 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Path, Reading, Request, Response, ToolCall, ToolResult
-from proxy.codecs.spans import Append, Change, Remove, Replace, TextChange, splice
+from proxy.codecs.splicing import Append, Change, Remove, Replace, TextChange, splice
 from proxy.codecs.sse import DONE, SseEvent, encode, with_data
 from proxy.codecs.walk import Channels, Parts, Said, arguments, array, number, table, word
 from proxy.decision import TextEdit

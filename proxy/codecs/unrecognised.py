@@ -6,7 +6,7 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Channel, Json, Part, Reading, Request, Response
-from proxy.codecs.spans import Change
+from proxy.codecs.splicing import Change
 from proxy.codecs.sse import SseEvent, encode
 from proxy.codecs.walk import Channels, Parts, Said
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from proxy.codecs import Channel, Fragment, Json, Key, Kind, OpenCall, Part, Path, Reading
-from proxy.codecs.spans import PLAIN_NAME, leaves
+from proxy.codecs.trees import PLAIN_NAME, leaves
 from proxy.events import Usage
 
 SEALED: Final = frozenset(

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.codecs import Codec, Key, Path, Request, Response, anthropic, openai_chat, spans
+from proxy.codecs import Codec, Key, Path, Request, Response, anthropic, openai_chat, trees
 from proxy.codecs.walk import LONGEST_WORD, STRUCTURE
 from tests.shared import SHARED
 
@@ -49,7 +49,7 @@ def unread(document: Any, read: Request | Response) -> list[Path]:
     copies = [path for _, path in getattr(read, "drop_on_edit", ())]
     return [
         path
-        for path, text in spans.strings(document)
+        for path, text in trees.strings(document)
         if path not in seen
         and not (path and path[-1] in STRUCTURE and len(text) <= LONGEST_WORD)
         and not any(path[: len(copy)] == copy for copy in copies)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from proxy.codecs import Channel, Codec, Reading, spans
+from proxy.codecs import Channel, Codec, Reading, trees
 from proxy.codecs.sse import DONE, SseEvent, SseReader, encode
 
 
@@ -26,7 +26,7 @@ def readings(codec: Codec, raw: bytes) -> list[tuple[SseEvent, Any, Reading]]:
     read = []
     for event in events(raw):
         if event.data and event.data != DONE:
-            document = spans.parse(event.data)
+            document = trees.parse(event.data)
             read.append((event, document, reader.read(document)))
     return [*read, (SseEvent(b"", None, b""), None, reader.finish())]
 

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Key, anthropic, spans
-from proxy.codecs.spans import splice
+from proxy.codecs import Key, anthropic, trees
+from proxy.codecs.splicing import splice
 from proxy.events import Usage
 from tests.codecs import recorded
 from tests.codecs.streams import messages_message, readings, rewritten, stream, texts
@@ -363,6 +363,6 @@ def test_refusals(status: int, kind: str) -> None:
 
 
 def test_its_own_messages_are_read_back() -> None:
-    response = anthropic.read_response(spans.parse(anthropic.message("m", "t")))
+    response = anthropic.read_response(trees.parse(anthropic.message("m", "t")))
     assert (response.model, [part.text for part in response.parts], response.stop_reason) == ("m", ["t"], "end_turn")
     assert messages_message(anthropic.message_stream(None, "t")) == {"blocks": [("text", "t")], "stop": "end_turn"}

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Key, openai_chat, spans
-from proxy.codecs.spans import splice
+from proxy.codecs import Key, openai_chat, trees
+from proxy.codecs.splicing import splice
 from proxy.events import Usage
 from tests.codecs import recorded
 from tests.codecs.streams import chat_message, readings, rewritten, stream, texts
@@ -389,6 +389,6 @@ def test_refusals(status: int, kind: str) -> None:
 
 
 def test_its_own_messages_are_read_back() -> None:
-    response = openai_chat.read_response(spans.parse(openai_chat.message("m", "t")))
+    response = openai_chat.read_response(trees.parse(openai_chat.message("m", "t")))
     assert (response.model, [part.text for part in response.parts], response.stop_reason) == ("m", ["t"], "stop")
     assert chat_message(openai_chat.message_stream(None, "t")) == {"content": "t", "calls": {}, "finish": "stop"}

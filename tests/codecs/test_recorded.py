@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Codec, Part, Response, spans
+from proxy.codecs import Codec, DecodeError, Part, Response, spans, splicing, trees
 from proxy.codecs.sse import DONE, SseReader
 from proxy.codecs.walk import STRUCTURE
 from tests.codecs import recorded
@@ -31,7 +31,7 @@ def test_every_recorded_request_is_read_whole() -> None:
         raw = recorded.body(record["request"])
         if raw.lstrip()[:1] != b"{":
             continue
-        document = spans.parse(raw)
+        document = trees.parse(raw)
         request = codec.read_request(document)
         assert recorded.unread(document, request) == [], where
         assert recorded.misplaced(document, request) == [], where
@@ -47,8 +47,8 @@ def test_every_recorded_answer_is_read_whole() -> None:
         if raw.lstrip()[:1] != b"{":
             continue
         try:
-            document = spans.parse(raw)
-        except spans.DecodeError:
+            document = trees.parse(raw)
+        except DecodeError:
             with pytest.raises(ValueError, match=""):
                 json.loads(raw)
             continue
@@ -76,7 +76,7 @@ def test_every_recorded_stream_is_read_whole() -> None:
         for event in events:
             if not event.data or event.data == DONE:
                 continue
-            document = spans.parse(event.data)
+            document = trees.parse(event.data)
             reading = reader.read(document)
             by_provider += recorded.is_by_provider(document.get("content_block"))
             said = [Part(f.path, f.text, "", "text") for f in reading.fragments]
@@ -109,13 +109,13 @@ def test_a_change_of_every_editable_part_changes_nothing_else() -> None:
         raw = recorded.body(record["request"])
         if raw.lstrip()[:1] != b"{":
             continue
-        document = spans.parse(raw)
+        document = trees.parse(raw)
         parts = [part for part in codec.read_request(document).parts if not part.sealed]
         places = spans.locate(raw, [part.path for part in parts])
         for part in parts:
             start, end = places[part.path]
             assert str(orjson.loads(raw[start:end])) == part.text, where
-        untouched = spans.splice(raw, [spans.TextChange(part.path, ()) for part in parts])
+        untouched = splicing.splice(raw, [splicing.TextChange(part.path, ()) for part in parts])
         assert orjson.loads(untouched) == document, where
 
 
@@ -139,5 +139,5 @@ def _streams() -> list[tuple[str, Codec, bytes]]:
 def _readings(codec: Codec, pieces: list[bytes]) -> list[Any]:
     frames, reader = SseReader(), codec.stream_reader()
     events = [event for piece in pieces for event in frames.feed(piece)] + frames.finish()
-    read = [reader.read(spans.parse(event.data)) for event in events if event.data and event.data != DONE]
+    read = [reader.read(trees.parse(event.data)) for event in events if event.data and event.data != DONE]
     return [*read, reader.finish()]

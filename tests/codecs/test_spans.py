@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.codecs import DecodeError, Key, Path, spans
-from proxy.codecs.spans import Append, Remove, Replace, TextChange, splice
+from proxy.codecs import DecodeError, Key, Path, spans, splicing, trees
+from proxy.codecs.splicing import Append, Remove, Replace, TextChange, splice
 from proxy.decision import TextEdit
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(['a"b\\', "\U0001f600é\n", "\u2028"])
@@ -25,19 +25,19 @@ RAW = st.tuples(TREES, st.booleans(), st.sampled_from([None, 1])).map(
 
 @given(RAW)
 def test_any_document_is_read_and_spliced_untouched(raw: bytes) -> None:
-    tree = spans.parse(raw)
+    tree = trees.parse(raw)
     assert tree == json.loads(raw)
-    paths = [path for path, _ in spans.leaves(tree)]
+    paths = [path for path, _ in trees.leaves(tree)]
     assert (
         splice(raw, [TextChange(path, []) for path in paths if not path or not isinstance(path[-1], int)]) is not None
     )
     for path, (start, end) in spans.locate(raw, paths).items():
-        assert str(json.loads(raw[start:end])) == dict(spans.leaves(tree))[path]
+        assert str(json.loads(raw[start:end])) == dict(trees.leaves(tree))[path]
 
 
 @given(RAW, st.data())
 def test_a_text_change_changes_only_its_span(raw: bytes, data: st.DataObject) -> None:
-    texts = list(spans.strings(spans.parse(raw)))
+    texts = list(trees.strings(trees.parse(raw)))
     if not texts:
         return
     path, text = data.draw(st.sampled_from(texts))
@@ -45,7 +45,7 @@ def test_a_text_change_changes_only_its_span(raw: bytes, data: st.DataObject) ->
     end = data.draw(st.integers(start, len(text)))
     new = data.draw(TEXTS)
     out = splice(raw, [TextChange(path, [TextEdit(start, end, new)])])
-    assert dict(spans.strings(spans.parse(out)))[path] == text[:start] + new + text[end:]
+    assert dict(trees.strings(trees.parse(out)))[path] == text[:start] + new + text[end:]
     left, right = spans.locate(raw, [path])[path]
     assert out[:left] == raw[:left]
     assert out[len(out) - (len(raw) - right) :] == raw[right:]
@@ -57,22 +57,22 @@ WHOLE = st.integers(-(2**63), 2**64 - 1)  # beyond 64 bits orjson reads a float
 @given(st.lists(WHOLE, max_size=6), st.sets(st.integers(0, 5)), st.lists(WHOLE, max_size=3))
 def test_elements_go_and_come_with_their_commas(items: list[int], gone: set[int], more: list[int]) -> None:
     gone = {index for index in gone if index < len(items)}
-    changes: list[spans.Change] = [Remove(("a", index)) for index in gone]
+    changes: list[splicing.Change] = [Remove(("a", index)) for index in gone]
     changes += [Append(("a",), str(item).encode()) for item in more]
     kept = [item for index, item in enumerate(items) if index not in gone] + more
     for indent in (None, 2):
         raw = json.dumps({"a": items, "b": 1}, indent=indent).encode()
-        assert spans.parse(splice(raw, changes)) == {"a": kept, "b": 1}
+        assert trees.parse(splice(raw, changes)) == {"a": kept, "b": 1}
         raw = json.dumps({"a": {str(i): item for i, item in enumerate(items)}}, indent=indent).encode()
         assert (
-            list(spans.parse(splice(raw, [Remove(("a", str(i))) for i in gone]))["a"].values())
+            list(trees.parse(splice(raw, [Remove(("a", str(i))) for i in gone]))["a"].values())
             == kept[: len(kept) - len(more)]
         )
 
 
 def test_escapes_beside_an_edit_stay_as_they_are() -> None:
     raw = rb'{ "t" : "\u0041\/ key=\ud83d\ude00abc\n" , "z":1.0e0}'
-    text = spans.parse(raw)["t"]
+    text = trees.parse(raw)["t"]
     at = text.index("abc")
     out = splice(raw, [TextChange(("t",), [TextEdit(at, at + 3, 'X"é')])])
     assert out == rb'{ "t" : "\u0041\/ key=\ud83d\ude00X\"' + "é".encode() + rb'\n" , "z":1.0e0}'
@@ -120,23 +120,23 @@ def test_overlapping_edits_are_refused() -> None:
 )
 def test_what_is_no_certain_json(raw: bytes, message: str) -> None:
     with pytest.raises(DecodeError) as error:
-        spans.parse(raw)
+        trees.parse(raw)
     assert message in str(error.value)
     assert error.value.__cause__ is None
 
 
 def test_a_message_never_quotes_the_document() -> None:
     with pytest.raises(DecodeError) as error:
-        spans.parse(b'{"password": hunter2}')
+        trees.parse(b'{"password": hunter2}')
     assert "hunter" not in repr(error.value)
 
 
 def test_what_orjson_refuses_but_is_json() -> None:
-    assert spans.parse(rb'["\ud800"]') == ["\ud800"]
+    assert trees.parse(rb'["\ud800"]') == ["\ud800"]
     assert splice(rb'["\ud800 key"]', [TextChange((0,), [TextEdit(2, 5, "x")])]) == rb'["\ud800 x"]'
-    assert spans.parse(b"\xef\xbb\xbf{}") == {}
+    assert trees.parse(b"\xef\xbb\xbf{}") == {}
     assert splice(b'\xef\xbb\xbf{"a":"b"}', [Remove(("a",))]) == b"\xef\xbb\xbf{}"
-    assert spans.parse(b"[" * 254 + b"]" * 254) is not None
+    assert trees.parse(b"[" * 254 + b"]" * 254) is not None
 
 
 @given(st.dictionaries(TEXTS, TEXTS, min_size=1, max_size=4), st.data())
@@ -147,12 +147,12 @@ def test_every_duplicate_name_is_found(members: dict[str, str], data: st.DataObj
     escape = data.draw(st.booleans())
     raw = "{" + ",".join(f"{json.dumps(n, ensure_ascii=escape)}:{json.dumps(v)}" for n, v in pairs) + "}"
     with pytest.raises(DecodeError, match="duplicate"):
-        spans.parse(raw.encode())
+        trees.parse(raw.encode())
 
 
 def test_leaves_are_strings_telling_names_and_long_integers() -> None:
     document = orjson.loads(b'{"path": "x", "a@b.example": 4111111111111111, "n": [12345678, true, null, 1.5]}')
-    assert list(spans.leaves(document)) == [
+    assert list(trees.leaves(document)) == [
         (("path",), "x"),
         ((Key("a@b.example"),), "a@b.example"),
         (("a@b.example",), "4111111111111111"),

@@ -3,14 +3,14 @@
 import pytest
 from hypothesis import given
 
-from proxy.codecs import spans, unrecognised
+from proxy.codecs import trees, unrecognised
 from tests.codecs.test_spans import RAW
 
 
 @given(RAW)
 def test_every_text_of_any_document_is_a_part(raw: bytes) -> None:
-    document = spans.parse(raw)
-    expected = list(spans.leaves(document))
+    document = trees.parse(raw)
+    expected = list(trees.leaves(document))
     assert [(part.path, part.text) for part in unrecognised.read_request(document).parts] == expected
     assert [(part.path, part.text) for part in unrecognised.read_response(document).parts] == expected
     reading = unrecognised.stream_reader().read(document)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from proxy.audit import AuditError, AuditLog
-from proxy.codecs import openai_chat, spans, sse
+from proxy.codecs import openai_chat, splicing, sse, trees
 from proxy.detectors import history
 from proxy.detectors.stream import TextStream
 from proxy.exchange import Exchange
@@ -45,11 +45,11 @@ def full(*_: Any, **__: Any) -> Any:
 
 
 UPWARD: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "parser": (spans, "parse", breaking),
+    "parser": (trees, "parse", breaking),
     "codec": (openai_chat, "read_request", breaking),
     "detector": (history.FindingCache, "scan", breaking),
     "engine": (Judge, "decide", breaking),
-    "splice": (spans, "splice", breaking),
+    "splice": (splicing, "splice", breaking),
     "edits": (Judge, "edits", breaking),
     "exchange": (Exchange, "on_request", breaking),
     "store": (SqliteStore, "reserve", refusing),
@@ -79,7 +79,7 @@ async def test_a_fault_on_the_way_up_lets_nothing_up(
 
 
 DOWNWARD: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "parser": (spans, "parse", breaking),
+    "parser": (trees, "parse", breaking),
     "codec": (openai_chat, "read_response", breaking),
     "detector": (history.FindingCache, "scan", breaking),
     "engine": (Judge, "decide", breaking),
@@ -103,7 +103,7 @@ async def test_a_fault_on_the_way_down_lets_nothing_down(
 
 
 STREAMED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "parser": (spans, "parse", breaking),
+    "parser": (trees, "parse", breaking),
     "framing": (sse.SseReader, "feed", breaking),
     "codec": (openai_chat._Reader, "read", breaking),
     "detector": (TextStream, "feed", breaking),
