@@ -10,9 +10,10 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Channel, Json, Kind, OpenCall, Path, Reading, Request, Response, ToolCall, ToolResult
+from proxy.codecs.channels import Channels, Said
 from proxy.codecs.splicing import Append, Change, Replace, TextChange, splice
 from proxy.codecs.sse import SseEvent, encode, with_data
-from proxy.codecs.walk import Channels, Parts, Said, array, number, table, word
+from proxy.codecs.walk import Parts, array, number, table, word
 from proxy.decision import TextEdit
 from proxy.events import Usage
 

@@ -6,9 +6,10 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Channel, Json, Part, Reading, Request, Response
+from proxy.codecs.channels import Channels, Said
 from proxy.codecs.splicing import Change
 from proxy.codecs.sse import SseEvent, encode
-from proxy.codecs.walk import Channels, Parts, Said
+from proxy.codecs.walk import Parts
 
 NAME: Final = "unrecognised"
 

@@ -11,6 +11,7 @@ import pytest
 
 from proxy.audit import AuditError, AuditLog
 from proxy.codecs import openai_chat, splicing, sse, trees
+from proxy.codecs.openai_chat import stream
 from proxy.detectors import history
 from proxy.detectors.stream import TextStream
 from proxy.exchange import Exchange
@@ -105,7 +106,7 @@ async def test_a_fault_on_the_way_down_lets_nothing_down(
 STREAMED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "parser": (trees, "parse", breaking),
     "framing": (sse.SseReader, "feed", breaking),
-    "codec": (openai_chat._Reader, "read", breaking),
+    "codec": (stream.Reader, "read", breaking),
     "detector": (TextStream, "feed", breaking),
     "engine": (Judge, "decide", breaking),
     "edits": (Judge, "edits", breaking),

@@ -1,0 +1,138 @@
+"""Cutting tool calls out of streams and whole responses, with a notice in the place of each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from proxy.codecs import Channel, Json, Path, Reading, Response
+from proxy.codecs.splicing import Append, Change, Remove, Replace, TextChange, splice
+from proxy.codecs.sse import SseEvent, with_data
+from proxy.codecs.walk import array, number, table
+from proxy.decision import TextEdit
+
+
+class Writer:
+    """Cuts calls out of one stream, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self._noticed: dict[Channel, int] = {}
+
+    def rewrite(self, event: SseEvent, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> bytes | None:
+        """See `StreamWriter`."""
+        changes: list[Change] = []
+        cut = [(path, channel) for path, channel in reading.entries if channel in cuts]
+        kept = [(path, channel) for path, channel in reading.entries if channel not in cuts]
+        notices: dict[Path, str] = {}
+        for path, channel in cut:
+            delta = path[:3]
+            if channel not in self._noticed:
+                text = self._notice(channel, reading, cuts)
+                notices[delta] = f"{notices[delta]}\n\n{text}" if delta in notices else text
+        changes += _without([path for path, _ in cut], document)
+        changes += [change for path, text in notices.items() for change in say(document, path, text)]
+        changes += [change for path, channel in kept for change in _renumbered(document, path, channel, cuts)]
+        changes += _stopped(document, reading, cuts)
+        if not changes:
+            return None
+        if cut and not kept and not notices and _nothing_else(document, reading):
+            return b""
+        return with_data(event, splice(event.data, changes))
+
+    def _notice(self, channel: Channel, reading: Reading, cuts: Mapping[Channel, str]) -> str:
+        after = any(opened.after_text for opened in reading.opens if opened.channel == channel)
+        again = any(other[1] == channel[1] for other in self._noticed)
+        self._noticed[channel] = 1
+        return ("\n\n" if after or again else "") + cuts[channel]
+
+
+def stream_writer() -> Writer:
+    """A writer for one response stream."""
+    return Writer()
+
+
+def _at(document: Json, path: Path) -> Json:
+    for step in path:
+        document = document[step]
+    return document
+
+
+def _without(paths: Sequence[Path], document: Json) -> list[Change]:
+    """Take calls out of their arrays, and arrays that are left empty out of their messages."""
+    arrays: dict[Path, list[Path]] = {}
+    changes: list[Change] = []
+    for path in paths:
+        if isinstance(path[-1], int):
+            arrays.setdefault(path[:-1], []).append(path)
+        else:
+            changes.append(Remove(path))
+    for holder, elements in arrays.items():
+        empty = len(elements) == len(_at(document, holder))
+        changes += [Remove(holder)] if empty else [Remove(path) for path in elements]
+    return changes
+
+
+def say(document: Json, path: Path, text: str) -> list[Change]:
+    """Add text to the content of the message or delta at `path`."""
+    message = _at(document, path)
+    content = message.get("content")
+    here = (*path, "content")
+    if isinstance(content, str) and content:
+        return [TextChange(here, [TextEdit(len(content), len(content), "\n\n" + text.lstrip("\n"))])]
+    if isinstance(content, list):
+        return [Append(here, orjson.dumps({"type": "text", "text": text}))]
+    return [Replace(here, orjson.dumps(text))]
+
+
+def _renumbered(document: Json, path: Path, channel: Channel, cuts: Mapping[Channel, str]) -> list[Change]:
+    """Close the gaps that cut calls leave in `index`: clients assemble by it."""
+    index = table(_at(document, path)).get("index")
+    if not isinstance(index, int):
+        return []
+    below = sum(1 for cut in cuts if cut[:2] == channel[:2] and _ordinal(cut) < _ordinal(channel))
+    return [Replace((*path, "index"), b"%d" % max(0, index - below))] if below else []
+
+
+def _ordinal(channel: Channel) -> int:
+    return number(channel[2])
+
+
+def _stopped(document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Change]:
+    """`finish_reason` of every choice that has no call left."""
+    changes: list[Change] = []
+    for position, choice in enumerate(array(table(document).get("choices"))):
+        members = table(choice)
+        index = members.get("index")
+        mine = [call for call in reading.calls if call[1] == (index if isinstance(index, int) else position)]
+        if members.get("finish_reason") in ("tool_calls", "function_call") and mine and all(c in cuts for c in mine):
+            changes.append(Replace(("choices", position, "finish_reason"), b'"stop"'))
+    return changes
+
+
+_EMPTY: Final[tuple[Json, ...]] = (None, "", [], {})
+
+
+def _nothing_else(document: Json, reading: Reading) -> bool:
+    """Whether a chunk carries nothing but pieces of calls."""
+    if reading.stop_reason is not None or reading.usage is not None:
+        return False
+    deltas = [table(choice.get("delta")) for choice in document["choices"]]
+    return all(
+        value in _EMPTY for delta in deltas for name, value in delta.items() if name not in ("tool_calls", "role")
+    ) and not any("role" in delta for delta in deltas)
+
+
+def cut_calls(document: Json, response: Response, cuts: Mapping[int, str]) -> list[Change]:
+    """Take calls out of a whole response; each message says the notices, and stops where it has no call left."""
+    paths = {index: response.calls[index].path for index in cuts}
+    notices: dict[Path, list[str]] = {}
+    for index, text in cuts.items():
+        notices.setdefault(paths[index][:3], []).append(text)
+    changes = _without(list(paths.values()), document)
+    for message, texts in notices.items():
+        changes += say(document, message, "\n\n".join(texts))
+        kept = [i for i, call in enumerate(response.calls) if call.path[:3] == message and i not in cuts]
+        reason = table(_at(document, message[:2])).get("finish_reason")
+        if not kept and reason in ("tool_calls", "function_call"):
+            changes.append(Replace((*message[:2], "finish_reason"), b'"stop"'))
+    return changes
