@@ -1,0 +1,30 @@
+"""Anthropic Messages (wire-formats §3): JSON and stream, as pure functions.
+
+Source: Anthropic's OpenAPI by way of its SDK types, and docs.anthropic.com "Streaming messages", "Errors". Here stand
+only the functions that make it a `Codec`: `document` reads requests and whole responses, `blocks` their content and a
+stream's alike; `stream` reads events; `writer` cuts calls out; `own` is what midstream says itself. Framing, splicing
+and hosts live elsewhere.
+"""
+
+from typing import Final
+
+from proxy.codecs.anthropic.document import read_request, read_response
+from proxy.codecs.anthropic.own import ask_usage, inject, message, message_stream, refusal
+from proxy.codecs.anthropic.stream import stream_reader
+from proxy.codecs.anthropic.writer import cut_calls, stream_writer
+
+__all__ = [
+    "NAME",
+    "ask_usage",
+    "cut_calls",
+    "inject",
+    "message",
+    "message_stream",
+    "read_request",
+    "read_response",
+    "refusal",
+    "stream_reader",
+    "stream_writer",
+]
+
+NAME: Final = "anthropic"

@@ -1,0 +1,116 @@
+"""Requests and whole responses. What a content block says is read in `blocks`."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from proxy.codecs import Json, Path, Request, Response, ToolResult
+from proxy.codecs.anthropic.blocks import read_block
+from proxy.codecs.history import History
+from proxy.codecs.walk import Parts, array, number, table, word
+from proxy.events import Usage
+
+_ROLES: Final = frozenset({"user", "assistant", "system"})
+_REQUEST: Final = frozenset({"system", "tools", "messages"})
+
+
+def read_request(document: Json) -> Request:
+    """A `POST /v1/messages` body."""
+    root = table(document)
+    history = History(root.get("messages"))
+    parts = history.parts
+    parts.walk(root.get("system"), ("system",), "system", "text")
+    parts.walk(root.get("tools"), ("tools",), "system", "tool_definition")
+    parts.members(root, (), "other", "text", _REQUEST)
+    history.read(_message)
+    if not isinstance(document, dict):
+        parts.walk_any(document, (), "other", "text")
+    return Request(
+        model=word(root.get("model")),
+        stream=root.get("stream") is True,
+        parts=parts.out,
+        results=history.results,
+        tools=[tool["name"] for tool in map(table, array(root.get("tools"))) if isinstance(tool.get("name"), str)],
+        calls=history.calls,
+        max_output=number(root.get("max_tokens")) or None,
+        session=_session(root),
+        turn=history.turn,
+    )
+
+
+def _session(root: Mapping[str, Json]) -> str | None:
+    """Claude Code puts it into `metadata.user_id`: a JSON string, formerly `user_…_session_<id>`."""
+    user = table(root.get("metadata")).get("user_id")
+    if not isinstance(user, str):
+        return None
+    try:
+        session = table(orjson.loads(user)).get("session_id")
+    except orjson.JSONDecodeError:
+        _, mark, session = user.partition("_session_")
+        return session if mark and session else None
+    return word(session)
+
+
+def _message(history: History, message: Json, path: Path) -> None:
+    parts, members = history.parts, table(message)
+    role = str(members.get("role"))
+    role = role if role in _ROLES else "other"
+    content = members.get("content")
+    here: Path = (*path, "content")
+    if isinstance(content, list):
+        for index, block in enumerate(content):
+            _request_block(history, block, (*here, index), role)
+    else:
+        parts.walk(content, here, role, "text")
+    if members:
+        parts.members(members, path, "other", "text", frozenset({"content", "role"}))
+    else:
+        parts.walk(message, path, "other", "text")
+
+
+def _request_block(history: History, block: Json, path: Path, role: str) -> None:
+    begin = len(history.parts.out)
+    call = read_block(history.parts, block, path, role)
+    if call is not None:
+        history.called(call)
+    elif table(block).get("type") == "tool_result" and "content" in block:
+        call_id = word(block.get("tool_use_id")) or ""
+        mine = tuple(range(begin, len(history.parts.out)))
+        error = block.get("is_error") is True
+        name, new = history.name_of(call_id), history.parts.new
+        history.results.append(ToolResult(call_id, name, (*path, "content"), mine, is_error=error, new=new))
+
+
+def read_response(document: Json) -> Response:
+    """A message, or an error."""
+    root = table(document)
+    parts = Parts()
+    calls = []
+    content = root.get("content")
+    if isinstance(content, list):
+        for index, block in enumerate(content):
+            call = read_block(parts, block, ("content", index), "assistant")
+            if call is not None:
+                calls.append(call)
+    else:
+        parts.walk(content, ("content",), "assistant", "text")
+    parts.members(root, (), "other", "text", frozenset({"content"}))
+    if not isinstance(document, dict):
+        parts.walk_any(document, (), "other", "text")
+    return Response(
+        word(root.get("model")), parts.out, calls, word(root.get("stop_reason")), read_usage(table(root.get("usage")))
+    )
+
+
+def read_usage(used: Mapping[str, Json]) -> Usage | None:
+    """The token counts of a `usage` object; None of an empty one."""
+    if not used:
+        return None
+    read, written = number(used.get("cache_read_input_tokens")), number(used.get("cache_creation_input_tokens"))
+    return Usage(
+        input=number(used.get("input_tokens")) + read + written,
+        output=number(used.get("output_tokens")),
+        cache_read=read,
+        cache_write=written,
+    )

@@ -1,0 +1,88 @@
+"""What midstream says itself in this format: texts put into a request, refusals, whole answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from proxy.codecs import Json, Path
+from proxy.codecs.anthropic.writer import text_block
+from proxy.codecs.splicing import Append, Change, TextChange
+from proxy.codecs.sse import encode
+from proxy.codecs.walk import array, table
+from proxy.decision import TextEdit
+
+
+def inject(document: Json, text: str) -> list[Change]:
+    """Text at the end of the last user message, after its last block and so after every cache breakpoint.
+
+    ValueError where there is no user message.
+    """
+    messages = array(table(document).get("messages"))
+    for index in range(len(messages) - 1, -1, -1):
+        message = table(messages[index])
+        if message.get("role") == "user":
+            path: Path = ("messages", index, "content")
+            content = message.get("content")
+            if isinstance(content, list):
+                return [Append(path, text_block(text))]
+            if isinstance(content, str):
+                return [TextChange(path, [TextEdit(len(content), len(content), "\n\n" + text)])]
+    raise ValueError("a request without a user message has no place for a text")
+
+
+_ERRORS: Final[Mapping[int, str]] = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    407: "authentication_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+def refusal(status: int, message: str) -> bytes:
+    """Anthropic's error object (docs.anthropic.com/en/api/errors)."""
+    kind = _ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
+    return orjson.dumps({"type": "error", "error": {"type": kind, "message": message}, "request_id": None})
+
+
+def _head(model: str | None) -> dict[str, Json]:
+    return {"id": "msg_midstream", "type": "message", "role": "assistant", "model": model or "midstream"}
+
+
+_NO_USAGE: Final = {"input_tokens": 0, "output_tokens": 0}
+
+
+def ask_usage(document: Json) -> list[Change]:
+    """Nothing: these streams always count."""
+    return []
+
+
+def message(model: str | None, text: str) -> bytes:
+    """A message that says `text`."""
+    content = [{"type": "text", "text": text}]
+    end = {"stop_reason": "end_turn", "stop_sequence": None, "usage": _NO_USAGE}
+    return orjson.dumps(_head(model) | {"content": content} | end)
+
+
+def message_stream(model: str | None, text: str) -> bytes:
+    """The same as the six events of a stream."""
+    begin = _head(model) | {"content": [], "stop_reason": None, "stop_sequence": None, "usage": _NO_USAGE}
+    events: Sequence[dict[str, Json]] = (
+        {"type": "message_start", "message": begin},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}},
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "usage": {"output_tokens": 0},
+        },
+        {"type": "message_stop"},
+    )
+    return b"".join(encode(event["type"], orjson.dumps(event)) for event in events)
