@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.encoding import StreamDecoder, StreamEncoder
-from proxy.guard import Guard, StreamRefusedError
+from proxy.guard import Guard
+from proxy.stream_judge import StreamRefusedError
 
 
 class Delivery:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from proxy.codecs import OpenCall, Path
 from proxy.decision import TextEdit
 from proxy.detectors.stream import TextStream
+from proxy.judge import Ordered
 
 CALL: Final = "tool_call"
 """Channels of this kind are decided as a whole, when the call is complete."""
@@ -36,6 +37,8 @@ class Growing:
     closed: bool = False
     settled: bool = False
     """Of a tool call: it was decided."""
+    ordered: list[Ordered] = field(default_factory=list)
+    """Of a tool call: every edit ordered so far, of which `edits` are made."""
     edits: list[TextEdit] = field(default_factory=list)
     """Sorted and disjoint; those that have left are dropped."""
     edited: bool = False

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.effects.pseudonymise import Pseudonyms
-from proxy.guard import Guard, StreamRefusedError
+from proxy.guard import Guard
+from proxy.stream_judge import StreamRefusedError
 from tests.judging import KEY, REDACT, Recorded, exchange, guarded
 from tests.wire import Answer, Call, anthropic_answer, anthropic_stream, openai_answer, openai_stream
 
@@ -296,3 +297,36 @@ def test_token_counts_the_client_did_not_ask_for_are_read_and_kept_back(asked: b
     assert (out == stream) == asked
     assert (b'"choices": []' in out) == asked
     assert one.judge.tally.usage is not None and one.judge.tally.usage.input == 11
+
+
+@each_format
+def test_a_denial_of_the_answer_counts_what_stands_in_its_calls(codec: str) -> None:
+    make, read = FORMATS[codec]
+    out = guarded(HOLD, codec, [make(["Sending. "], [Call("send", [json.dumps({"key": SECRET})])])])
+    assert SECRET.encode() not in out
+    answer = read(out)
+    assert "keys are not for agents" in answer.text and not answer.calls
+
+
+MIXED = (
+    REDACT
+    + """
+  - {id: no-essays, at: post_llm_response, when: "response.parts.exists(p, p.text.contains('essay'))", verdict: deny}
+"""
+)
+
+
+@each_format
+def test_an_answer_that_was_held_is_edited_and_restored_as_any_other(codec: str) -> None:
+    make, read = FORMATS[codec]
+    request = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": f"mail {MAIL} now"}]})
+    placeholder = Pseudonyms(KEY).placeholder("email", MAIL)
+    text, arguments = (
+        f"To {placeholder} and {SECRET}",
+        json.dumps({"to": placeholder, "key": SECRET}, ensure_ascii=False),
+    )
+    stream = make(pieces_of(text, [4, 11, 30]), [Call("mail", pieces_of(arguments, [9, 20]))])
+    answer = read(guarded(MIXED, codec, cut(stream, [100, 200, 300]), request.encode()))
+    assert answer.text == f"To {MAIL} and [REDACTED:github_token]"
+    assert json.loads(answer.calls[0][1]) == {"to": MAIL, "key": "[REDACTED:github_token]"}
+    assert "no-essays" in read(guarded(MIXED, codec, [make(["An essay"])])).text

@@ -1,0 +1,246 @@
+"""Judges the texts and tool calls of one stream while they grow: what is decided so far, and which edits were ordered.
+
+Texts are decided up to their last content-defined segment, one decision for each finding, so that how the stream was
+cut cannot matter. Calls are decided when they are complete. Where a rule reads the whole answer, everything is decided
+at the end. Events and bytes are `guard`'s; scanning and deciding itself `judge`'s.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import count
+from typing import Final
+
+import orjson
+
+from proxy import texts
+from proxy.codecs import Channel, OpenCall, Path, Reading
+from proxy.codecs.walk import arguments as read_arguments
+from proxy.decision import Decision, Finding, TextEdit, Verdict
+from proxy.events import EventPart, Point
+from proxy.events import Response as ResponseView
+from proxy.exchange import Exchange
+from proxy.growing import CALL, Growing, Stretch
+from proxy.judge import PSEUDONYM, Found, Ordered, notice
+from proxy.texts import Unit
+
+_WHOLE: Final = -1
+"""Part number of arguments that came whole, in findings."""
+
+
+class StreamRefusedError(Exception):
+    """The stream cannot be delivered and must be cut off. The message says why, and carries nothing of the content."""
+
+
+class StreamJudge:
+    """The judgement of one response stream."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._judge = exchange.judge
+        self._context = context = exchange.context
+        self._policy = policy = exchange.policy
+        self.holds = policy.must_hold(context.agent.id, context.provider, context.model)
+        """Whether nothing may leave before the whole answer was decided."""
+        self.cuts: dict[Channel, str] = {}
+        """Denied calls, and the notice in the place of each."""
+        self._channels: dict[Channel, Growing] = {}
+        self._touched: dict[Channel, Growing] = {}
+        self._numbers = count()
+        self._held: list[Growing] = []
+        self._found: list[Found] = []
+        self._answer_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE)
+        self._call_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
+        self._decides_calls = bool(policy.rules_at(Point.PRE_TOOL_EXECUTION)) or bool(self._call_classes)
+
+    # what comes in
+
+    def read(self, reading: Reading) -> tuple[list[Stretch], list[tuple[Growing, Path]]]:
+        """What one event carries: stretches of texts, and copies of texts that go where the text was edited."""
+        for channel in reading.sealed:
+            self._growing(channel).scanner = None
+        stretches = [self._open(opened) for opened in reading.opens]
+        stretches += [self.grow(channel, path, text) for channel, path, text in reading.fragments]
+        if stretches and reading.opens:
+            self._note_owners(reading)
+        copies = [(self._growing(channel), path) for channel, path in reading.drop_on_edit]
+        if reading.closes:
+            self.close(reading.closes)
+        return stretches, copies
+
+    def read_opaque(self, text: str) -> Stretch:
+        """An event that no codec can read, as one text that is complete."""
+        channel: Channel = ("opaque", next(self._numbers))
+        stretch = self.grow(channel, (), text)
+        self.close((channel,))
+        return stretch
+
+    def grow(self, channel: Channel, path: Path, text: str) -> Stretch:
+        """A piece of a text, carried at `path` by an event."""
+        growing = self._touched[channel] = self._growing(channel)
+        return growing.grow(path, text)
+
+    def close(self, channels: Sequence[Channel]) -> None:
+        """These texts are complete."""
+        for channel in channels:
+            growing = self._channels.pop(channel, None)
+            if growing is not None:
+                growing.closed = True
+                self._decide(channel, growing)
+                self._touched.pop(channel, None)
+
+    def decide(self) -> None:
+        """Decide what came since the last call, as far as it can be."""
+        for channel, growing in self._touched.items():
+            self._decide(channel, growing)
+        self._touched.clear()
+
+    def finish(self) -> str | None:
+        """Everything is complete. The notice that replaces the whole answer where it is denied, else None."""
+        self.close(tuple(self._channels))
+        return self._decide_held() if self.holds else None
+
+    def _open(self, opened: OpenCall) -> Stretch:
+        growing = self._touched[opened.channel] = self._growing(opened.channel)
+        growing.call = opened
+        return Stretch(growing, (), 0, 0)  # carries no text, but must not leave before the call is decided
+
+    def _growing(self, channel: Channel) -> Growing:
+        growing = self._channels.get(channel)
+        if growing is None:
+            kind = str(channel[0])
+            looked_for = self._answer_classes if kind != CALL else None
+            scanner = self._judge.runtime.detectors.stream(looked_for) if looked_for else None
+            growing = self._channels[channel] = Growing(next(self._numbers), kind, scanner)
+            growing.settled = kind == CALL and not self._decides_calls
+            if self.holds:
+                self._held.append(growing)
+        return growing
+
+    def _note_owners(self, reading: Reading) -> None:
+        """Strings of arguments that came whole with their call are texts of their own: whose, they must know."""
+        whole = {opened.channel: opened for opened in reading.opens if opened.arguments is not None}
+        owners = [(path, whole[channel]) for path, channel in reading.entries if channel in whole]
+        for channel, path, _ in reading.fragments if owners else ():
+            if channel[0] == CALL and channel not in whole:
+                owner = next((opened for start, opened in owners if path[: len(start)] == start), None)
+                self._growing(channel).within = owner
+
+    # texts
+
+    def _decide(self, channel: Channel, growing: Growing) -> None:
+        if growing.kind == CALL:
+            if growing.closed and not growing.settled:
+                self._decide_call(channel, growing)
+            return
+        piece = growing.take()
+        if self.holds:
+            growing.shown.append(piece)
+        if growing.scanner is None:
+            growing.decided = growing.length
+            return
+        growing.tail += piece
+        upto, findings = growing.scanner.feed(piece)
+        if growing.closed:
+            upto, last = growing.scanner.finish()
+            findings = [*findings, *last]
+        self._decide_text(growing, upto, findings)
+
+    def _decide_text(self, growing: Growing, upto: int, findings: Sequence[Finding]) -> None:
+        """Characters up to `upto` have been scanned: order the edits of what was found in them."""
+        base, text = growing.decided, growing.tail
+        growing.decided = upto
+        growing.tail = text[upto - base :]
+        if findings:
+            unit = Unit(growing.number, text[: upto - base], base=base)
+            found = [Found(unit, item._replace(start=item.start - base, end=item.end - base)) for item in findings]
+            for _, edits in self._judge.edits(self._ordered(found)):
+                growing.edits += _shifted(edits, base)
+
+    def _ordered(self, found: Sequence[Found]) -> list[Ordered]:
+        """The edits that the policy orders for findings; none yet where the whole answer is decided at its end."""
+        if self.holds:
+            self._found += found
+            return []
+        ordered = self._judge.restorations(found)
+        if self._policy.rules_at(Point.POST_LLM_RESPONSE):
+            for item in found:
+                if item.finding.cls != PSEUDONYM:
+                    decision, edits = self._decide_answer([item], ResponseView())
+                    if decision.verdict is Verdict.DENY:
+                        raise StreamRefusedError("a rule denies an answer that is already being delivered")
+                    ordered += edits
+        return ordered
+
+    def _decide_answer(self, found: Sequence[Found], view: ResponseView) -> tuple[Decision, list[Ordered]]:
+        return self._judge.decide(Point.POST_LLM_RESPONSE, self._context.run, found, response=view)
+
+    # calls
+
+    def _decide_call(self, channel: Channel, growing: Growing) -> None:
+        """A call is complete, or a string of one whose arguments came whole: order its edits, or its removal."""
+        growing.settled, growing.decided = True, growing.length
+        text = "".join(growing.pending)
+        found = self._judge.scan(texts.json_units(growing.number, text), self._call_classes)
+        call = growing.call or growing.within
+        ordered: list[Ordered] = []
+        if call is not None:
+            denied, ordered = self._judge_call(call, text, found, quiet=growing.call is None)
+            if denied is not None and growing.call is not None:
+                self.cuts[channel] = denied
+                return
+        answer = self._policy.classes_at(Point.POST_LLM_RESPONSE) | {PSEUDONYM}
+        mine = [edit for edit in ordered if edit.unit.part == growing.number]
+        mine += self._ordered([item for item in found if item.finding.cls in answer])
+        self._edit_call(growing, mine)
+
+    def _edit_call(self, growing: Growing, ordered: Sequence[Ordered]) -> None:
+        growing.ordered += ordered
+        edits = {unit.inner: unit_edits for unit, unit_edits in self._judge.edits(growing.ordered)}
+        if edits:
+            growing.edits = texts.edited("".join(growing.pending), edits)
+
+    def _judge_call(
+        self, call: OpenCall, text: str, found: Sequence[Found], *, quiet: bool
+    ) -> tuple[str | None, list[Ordered]]:
+        """`pre_tool_execution`. `quiet`: only for the edits of one string; the call as a whole is judged by itself."""
+        arguments = call.arguments
+        if arguments is None:
+            arguments = read_arguments(text)
+        elif not quiet:
+            whole = texts.json_units(_WHOLE, orjson.dumps(arguments).decode())
+            found = [*found, *self._judge.scan(whole, self._call_classes)]
+        wanted = self._policy.classes_at(Point.PRE_TOOL_EXECUTION)
+        mine = [item for item in found if item.finding.cls in wanted]
+        return self._judge.decide_call(call.call_id, call.name, arguments, mine, quiet=quiet)
+
+    # answers that are decided whole
+
+    def _decide_held(self) -> str | None:
+        tally = self._judge.tally
+        parts = tuple(_shown(growing) for growing in self._held if growing.kind != CALL)
+        view = ResponseView(parts=parts, stop_reason=tally.stop_reason, usage=tally.usage)
+        decision, ordered = self._decide_answer(self._found, view)
+        if decision.verdict is Verdict.DENY:
+            return notice(decision, "the model's answer")
+        held = {growing.number: growing for growing in self._held}
+        by_text: dict[int, list[Ordered]] = {}
+        for item in [*ordered, *self._judge.restorations(self._found)]:
+            by_text.setdefault(item.unit.part, []).append(item)
+        for number, mine in by_text.items():
+            self._edit_held(held[number], mine)
+        return None
+
+    def _edit_held(self, growing: Growing, ordered: Sequence[Ordered]) -> None:
+        if growing.kind == CALL:
+            self._edit_call(growing, ordered)
+            return
+        for unit, edits in self._judge.edits(ordered):
+            growing.edits += _shifted(edits, unit.base)
+        growing.edits.sort()
+
+
+def _shown(growing: Growing) -> EventPart:
+    text = "".join(growing.shown)
+    return EventPart(role="assistant", kind="reasoning" if growing.kind == "reasoning" else "text", text=text)
+
+
+def _shifted(edits: Iterable[TextEdit], base: int) -> list[TextEdit]:
+    return [TextEdit(base + start, base + end, text) for start, end, text in edits]
