@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Coroutine
 from typing import Any
 
-from proxy.audit import AuditLog
+from proxy.audit.log import AuditLog
 
 
 class Books:

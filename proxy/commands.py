@@ -131,7 +131,7 @@ def _measure(amounts: dict[str, dict[str, int]], measure: str) -> str:
 
 def audit_verify(files: Sequence[str], config: Config) -> Iterator[Line]:
     """Whether the hash chains of these files, or of all in the state directory, hold."""
-    from proxy.audit import verify
+    from proxy.audit.chain import verify
 
     paths = [Path(file) for file in files] or sorted((config.state / "audit").glob("*.jsonl"))
     if not paths:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.audit import AuditError, AuditLocked, AuditLog, decision_record, lifecycle_record
+from proxy.audit.log import AuditError, AuditLocked, AuditLog
+from proxy.audit.records import decision_record, lifecycle_record
 from proxy.books import Books
 from proxy.config import Config, ConfigError
 from proxy.decision import Decision

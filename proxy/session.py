@@ -6,7 +6,7 @@ Ends exactly once, whichever of mitmproxy's hooks comes first. What is decided a
 import logging
 from typing import Final, NamedTuple
 
-from proxy.audit import Record, budget_record, exchange_record, failure_record
+from proxy.audit.records import Record, budget_record, exchange_record, failure_record
 from proxy.books import Books
 from proxy.effects import prices
 from proxy.effects.budget import Budgets, BudgetUnavailable, Denial, Grant, estimate_tokens

@@ -12,17 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.audit import (
-    GENESIS,
-    AuditError,
-    AuditLog,
+from proxy.audit.chain import GENESIS, verify
+from proxy.audit.log import AuditError, AuditLog
+from proxy.audit.records import (
     Record,
     budget_record,
     decision_record,
     exchange_record,
     failure_record,
     lifecycle_record,
-    verify,
 )
 from proxy.decision import Decision, RuleRef, Verdict
 from proxy.events import Agent, Event, EventPart, FindingRef, Flow, Point, Request, Response, Tool, ToolResult, Usage
@@ -240,7 +238,8 @@ def test_any_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, pos
 WRITER = """
 import sys
 from pathlib import Path
-from proxy.audit import AuditLog, lifecycle_record
+from proxy.audit.log import AuditLog
+from proxy.audit.records import lifecycle_record
 log = AuditLog(Path(sys.argv[1]))
 number = 0
 while True:
@@ -273,7 +272,8 @@ def test_a_full_disk_leaves_the_chain_whole(path: Path) -> None:
     script = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
-        "from proxy.audit import AuditError, AuditLog, lifecycle_record\n"
+        "from proxy.audit.log import AuditError, AuditLog\n"
+        "from proxy.audit.records import lifecycle_record\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "log = AuditLog(Path(sys.argv[1]))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"

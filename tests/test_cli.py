@@ -11,7 +11,8 @@ import pytest
 
 from proxy import cli, commands
 from proxy.__main__ import main
-from proxy.audit import AuditLog, lifecycle_record
+from proxy.audit.log import AuditLog
+from proxy.audit.records import lifecycle_record
 from proxy.config import SETTINGS
 from proxy.store import Amounts, Ledger, LedgerKey, Limits, open_store
 

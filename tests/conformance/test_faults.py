@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from proxy.audit import AuditError, AuditLog
+from proxy.audit.log import AuditError, AuditLog
 from proxy.codecs import openai_chat, splicing, sse, trees
 from proxy.codecs.openai_chat import stream
 from proxy.detectors import history

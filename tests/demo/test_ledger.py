@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.audit import AuditLog, budget_record, exchange_record
+from proxy.audit.log import AuditLog
+from proxy.audit.records import budget_record, exchange_record
 from proxy.demo import ledger
 from proxy.demo.ledger import Ledger, LedgerError
 from proxy.demo.scenes import Spent
