@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 
 from proxy import texts
-from proxy.codecs import Codec, DecodeError, Json, Part, Path, Request, Response, splicing, trees
+from proxy.codecs import AmbiguousError, Codec, DecodeError, Json, Part, Path, Request, Response, splicing, trees
 from proxy.codecs.splicing import Change, Remove, Replace
 from proxy.context import Context, fingerprint, parts_view, request_view
 from proxy.decision import Verdict
@@ -180,16 +180,21 @@ class Exchange:
     # shared
 
     def _undecodable(self, body: bytes, point: Point, error: DecodeError) -> Outcome:
-        """A body that is no JSON: denied if the policy denies what is unrecognised, else scanned as one plain text."""
+        """A body that is no JSON: denied if the policy denies what is unrecognised, else scanned as one plain text.
+
+        A model request that another reader may read otherwise is denied in any case: it could hide anything.
+        """
         if self.policy.unrecognised == "deny":
-            message = (
-                f"[midstream] The policy denies what it cannot read, and this body is none of the format's: {error}"
-            )
-            return Outcome(refusal=self.refuse(400, message))
+            return self._unread(f"the policy denies what it cannot read: {error}")
         text = body.decode("utf-8", "surrogateescape")
         up = point is Point.PRE_LLM_REQUEST
         classes = self.policy.classes_at(point) if up else self.judge.response_classes(point)
         found = self.judge.scan([texts.Unit(0, text)], classes)
+        if up and self.context.format is not None:
+            if isinstance(error, AmbiguousError) or not _is_utf8(body):
+                return self._unread(f"it can be read in more than one way: {error}")
+            if len(self.judge.scan([texts.Unit(0, texts.unescaped(text))], classes)) > len(found):
+                return self._unread(f"escapes in it hide what the policy looks for: {error}")
         decided: list[Ordered] = []
         if self.policy.rules_at(point):
             decision, decided = self.judge.decide(point, fingerprint(body), found)
@@ -199,6 +204,9 @@ class Exchange:
         if not edits:
             return UNTOUCHED
         return Outcome(body=apply(text, edits[0][1]).encode("utf-8", "surrogateescape"))
+
+    def _unread(self, why: str) -> Outcome:
+        return Outcome(refusal=self.refuse(400, f"[midstream] This body is none of the format's, and {why}"))
 
     def _spliced(
         self,
@@ -217,3 +225,12 @@ class Exchange:
         dropped = [Remove(path) for part, path in copies if part in edited]
         every = [*changes, *texts.changes(parts, edits), *dropped]
         return Outcome(body=splicing.splice(body, every)) if every else UNTOUCHED
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Whether every reader takes it for UTF-8: some guess UTF-16 and UTF-32 from zero bytes (RFC 4627 §3)."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body

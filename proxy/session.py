@@ -43,7 +43,7 @@ class Session:
     def budgeted(self) -> bool:
         """Whether this exchange spends from any budget."""
         path = self._exchange.context.flow.path.partition("?")[0]
-        return len(self._budgets) > 0 and self._exchange.request is not None and self._is_model_request(path)
+        return len(self._budgets) > 0 and self._is_model_request(path)
 
     def _is_model_request(self, path: str) -> bool:
         return self._exchange.context.format is not None and not path.endswith(FREE)
@@ -51,11 +51,10 @@ class Session:
     async def reserve(self, size: int) -> Unaffordable | None:
         """Hold the estimated spending of a request of `size` bytes; why it may not go up, else None."""
         request, context = self._exchange.request, self._exchange.context
-        if request is None:
-            return None
+        most = request.max_output if request is not None else None
         try:
             answer = await self._budgets.reserve(
-                context.agent.id, context.provider, request.model, estimate_tokens(size), request.max_output
+                context.agent.id, context.provider, context.model, estimate_tokens(size), most
             )
         except BudgetUnavailable as error:
             if self._exchange.policy.failure == "open":

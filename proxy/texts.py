@@ -4,8 +4,9 @@ A part that is itself JSON (a tool call's `arguments` string) is opened: its own
 twice, inner document first. Knows codecs and edits, no policy.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxy.codecs import DecodeError, Json, Part, Path, splicing, trees
 from proxy.codecs.splicing import TextChange
@@ -42,6 +43,15 @@ def json_units(part: int, text: str) -> list[Unit]:
     if document is None:
         return [Unit(part, text)] if text else []
     return [Unit(part, leaf, path) for path, leaf in trees.leaves(document)]
+
+
+_ESCAPE: Final = re.compile(r'\\u([0-9a-fA-F]{4})|\\(["\\/bfnrt])')
+_SHORT: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+def unescaped(text: str) -> str:
+    """The text with JSON's escapes (RFC 8259 §7) undone wherever they stand: how a lenient reader may see it."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)) if match[1] else _SHORT.get(match[2], match[2]), text)
 
 
 def parsed(text: str) -> Json | None:

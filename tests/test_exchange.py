@@ -227,7 +227,23 @@ def test_an_unreadable_body_is_scanned_or_denied(codec: str) -> None:
 @each_format
 def test_a_name_given_twice_hides_nothing(codec: str) -> None:
     body = f'{{"model":"m","messages":[{{"role":"user","content":"{SECRET}"}}],"messages":[]}}'.encode()
-    assert SECRET.encode() not in sent(REDACT, codec, body)
+    refusal = exchange(REDACT, codec).on_request(body).refusal
+    assert refusal is not None and "more than one way" in refusal.message
+
+
+@each_format
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_a_body_that_some_readers_take_for_another_encoding_is_refused(codec: str, encoding: str) -> None:
+    refusal = exchange(REDACT, codec).on_request(request(codec, user(SECRET)).decode().encode(encoding)).refusal
+    assert refusal is not None and refusal.status == 400
+
+
+@each_format
+def test_escapes_in_an_unreadable_body_hide_nothing(codec: str) -> None:
+    hidden = f"\\u{ord(SECRET[0]):04x}{SECRET[1:]}"
+    body = f'{{"model":"m","messages":[{{"role":"user","content":"{hidden}"}}],"temperature":NaN}}'.encode()
+    refusal = exchange(REDACT, codec).on_request(body).refusal
+    assert refusal is not None and "hide" in refusal.message
 
 
 @each_format

@@ -23,6 +23,10 @@ class DecodeError(ValueError):
     """A body or stream that cannot be read as what it claims to be. Its message names a byte offset, never content."""
 
 
+class AmbiguousError(DecodeError):
+    """A document that readers read differently (a name given twice): what was scanned need not be what is used."""
+
+
 Kind = Literal["text", "tool_call", "tool_result", "reasoning", "media", "tool_definition"]
 
 

@@ -11,7 +11,7 @@ from typing import Never
 
 import orjson
 
-from proxy.codecs import DecodeError, Json, Key, Path
+from proxy.codecs import AmbiguousError, DecodeError, Json, Key, Path
 
 MAX_DEPTH = 254
 """Nesting that is read; orjson writes no deeper, and writing is how duplicate keys are found out."""
@@ -67,7 +67,7 @@ def _parse_exactly(raw: bytes) -> Json:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise DecodeError("duplicate member name in an object")
+        raise AmbiguousError("duplicate member name in an object")
     return members
 
 
