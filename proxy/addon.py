@@ -22,7 +22,7 @@ from proxy.events import Agent, Flow
 from proxy.exchange import Exchange, Refusal
 from proxy.guard import Guard
 from proxy.identity import REALM
-from proxy.layer import GUARD, MAX_BODY, MAX_RESPONSE, GuardFailure
+from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, GuardFailure
 from proxy.services import Services
 from proxy.session import Session
 

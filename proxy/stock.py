@@ -14,7 +14,7 @@ from proxy.addon import Addon
 from proxy.config import load as load_config
 from proxy.config import prepared
 from proxy.delivery import Delivery
-from proxy.layer import GUARD
+from proxy.layer.hooks import GUARD
 from proxy.policy import PolicyError
 from proxy.services import Services
 

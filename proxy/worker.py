@@ -24,7 +24,7 @@ from proxy import http1
 from proxy.connection import Address, ClientConnection, Dialling, Route
 from proxy.dispatch import Dispatcher
 from proxy.hold import Limits
-from proxy.layer import Layers
+from proxy.layer.swap import Layers
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - compared, never bound
 _LAST_HOOKS = 5.0

@@ -7,7 +7,7 @@ import pytest
 from mitmproxy import http
 
 from proxy.hold import Limits
-from proxy.layer import GUARD, MAX_BODY, MAX_RESPONSE
+from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE
 from tests import net
 from tests.proxied import HOST, proxied
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from mitmproxy import http
 
-from proxy.layer import GUARD
+from proxy.layer.hooks import GUARD
 from tests import net
 from tests.proxied import HOST, proxied
 
