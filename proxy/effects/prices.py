@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import genai_prices
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, Provider
+from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
 from proxy.events import Usage
 
@@ -50,6 +50,9 @@ def cost(provider: str | None, model: str | None, usage: Usage) -> int:
     if priced is None:
         ceiling = _ceiling(provider)
         return usage.input * ceiling.input + usage.output * ceiling.output
+    flat = _flat(provider, model)
+    if flat is not None:
+        return flat.cost(usage)
     owner, info = priced
     return _nano(info.calc_price(_priced_usage(usage), owner).total_price)
 
@@ -80,6 +83,47 @@ def _provider_by_id() -> dict[str, Provider]:
 
 def _provider(name: str | None) -> Provider | None:
     return _provider_by_id().get(_PROVIDER_IDS.get(name, name)) if name else None
+
+
+class _Flat(NamedTuple):
+    """Prices that depend on neither time nor length, so that they are asked for once: nano-USD per million tokens."""
+
+    request: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+
+    def cost(self, usage: Usage) -> int:
+        plain = max(usage.input - usage.cache_read - usage.cache_write, 0)
+        rows = ((plain, self.input), (usage.cache_read, self.cache_read), (usage.cache_write, self.cache_write))
+        spent = sum(tokens * price for tokens, price in (*rows, (usage.output, self.output)))
+        return self.request + -(-spent // _MEGA)
+
+
+@lru_cache(maxsize=1024)
+def _flat(provider: str | None, model: str | None) -> _Flat | None:
+    """The prices of a model whose price has no tiers and no conditions, read off the list by asking for a million."""
+    priced = _find(provider, model)
+    if priced is None:
+        return None
+    owner, info = priced
+    if not isinstance(info.prices, ModelPrice) or any(isinstance(p, TieredPrices) for p in vars(info.prices).values()):
+        return None
+
+    def asked(usage: Usage) -> Decimal:
+        return info.calc_price(_priced_usage(usage), owner).total_price * NANO
+
+    request = asked(Usage())
+    each = [
+        asked(Usage(input=_MEGA)),
+        asked(Usage(input=_MEGA, cache_read=_MEGA)),
+        asked(Usage(input=_MEGA, cache_write=_MEGA)),
+        asked(Usage(output=_MEGA)),
+    ]
+    whole = [amount - request for amount in each]
+    exact = all(amount == int(amount) for amount in (request, *whole))
+    return _Flat(int(request), *map(int, whole)) if exact else None
 
 
 def _priced_usage(usage: Usage) -> genai_prices.Usage:

@@ -1,6 +1,10 @@
 """Prices: cached tokens at their own price, and no price that is a bypass."""
 
+import math
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy.effects import prices
 from proxy.events import Usage
@@ -66,3 +70,30 @@ def test_a_model_called_free_is_free() -> None:
 )
 def test_provider_names_are_those_of_opentelemetry(provider: str, model: str) -> None:
     assert prices.is_known(provider, model)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("openai", "gpt-5"),
+        ("openai", "gpt-4o-mini"),
+        ("anthropic", "claude-sonnet-4-5"),
+        ("groq", "llama-3.1-8b-instant"),
+    ],
+)
+@given(
+    plain=st.integers(0, 300_000),
+    read=st.integers(0, 300_000),
+    write=st.integers(0, 50_000),
+    out=st.integers(0, 99_999),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_flat_price_is_what_the_list_itself_says(
+    provider: str, model: str, plain: int, read: int, write: int, out: int
+) -> None:
+    usage = Usage(input=plain + read + write, output=out, cache_read=read, cache_write=write)
+    priced = prices._find(provider, model)
+    assert priced is not None
+    owner, info = priced
+    asked = info.calc_price(prices._priced_usage(usage), owner).total_price
+    assert prices.cost(provider, model, usage) == math.ceil(asked * prices.NANO)
