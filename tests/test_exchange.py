@@ -247,6 +247,16 @@ def test_escapes_in_an_unreadable_body_hide_nothing(codec: str) -> None:
 
 
 @each_format
+@pytest.mark.parametrize("holder", ["part", "tool"])
+def test_a_member_called_signature_hides_nothing_that_no_model_said(codec: str, holder: str) -> None:
+    part = {"type": "text", "text": f"use {SECRET}", "signature": "sig"}
+    tool = {"name": "look", "description": f"use {SECRET}", "signature": "sig"}
+    messages = [{"role": "user", "content": [part if holder == "part" else {"type": "text", "text": "hi"}]}]
+    body = json.dumps({"model": "m", "messages": messages, "tools": [tool] if holder == "tool" else []}).encode()
+    assert sent(REDACT, codec, body) == body.replace(SECRET.encode(), b"[REDACTED:github_token]")
+
+
+@each_format
 def test_signed_reasoning_goes_up_as_it_is(codec: str) -> None:
     if codec == "openai_chat":
         details = [{"type": "reasoning.text", "text": f"use {SECRET}", "signature": f"s{SECRET}"}]

@@ -54,6 +54,10 @@ class Started:
             if found := re.search(mark, line):
                 return found
 
+    def status(self) -> int:
+        """Its exit status, once it ends by itself."""
+        return self._process.wait(30)
+
     def everything(self) -> str:
         """What it has said in all, once it has ended."""
         self._reading.join()
@@ -103,8 +107,9 @@ def test_it_loads_says_what_it_does_not_keep_and_redacts(tmp_path: Path, stand_i
 
 
 @pytest.mark.parametrize("policy", ["rules: 7\n", "version: 1\nrules: [{id: x}]\n"])
-def test_a_policy_that_is_wrong_is_said(tmp_path: Path, policy: str) -> None:
+def test_a_policy_that_is_wrong_is_said_and_nothing_served(tmp_path: Path, policy: str) -> None:
     path = tmp_path / "policy.yaml"
     path.write_text(policy)
     with running(mitmdump(tmp_path, path)) as started:
         started.until(re.escape(str(path)))
+        assert started.status() == 1

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from fnmatch import translate
 from functools import lru_cache
 from importlib.resources import files
+from posixpath import normpath
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
@@ -43,7 +44,7 @@ class Row(NamedTuple):
 
 
 def _any_of(globs: list[str]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(glob) for glob in globs))
+    return re.compile("|".join(translate(glob.lower()) for glob in globs))
 
 
 def _row(row: Mapping[str, Any]) -> Row:
@@ -51,8 +52,7 @@ def _row(row: Mapping[str, Any]) -> Row:
     if unknown:
         raise ValueError(f"providers.yaml: {row['name']}: no codec is named {', '.join(sorted(unknown))}")
     paths = tuple((_any_of(globs), cast("Name", codec)) for codec, globs in row["post"].items())
-    hosts = [host.lower() for host in row["hosts"]]
-    return Row(row["name"], _any_of(hosts), paths, hosts == ["*"], row.get("usage") == "asked")
+    return Row(row["name"], _any_of(row["hosts"]), paths, row["hosts"] == ["*"], row.get("usage") == "asked")
 
 
 def _load() -> tuple[Row, ...]:
@@ -89,8 +89,13 @@ def _bare(host: str) -> str:
 
 
 def _plain(path: str) -> str:
-    """The path as a lenient server may read it, so that no spelling of it escapes its codec."""
-    return re.sub("/+", "/", "/" + unquote(path.partition("#")[0])).rstrip("/") or "/"
+    """The path as a lenient server may read it, so that no spelling of it escapes its codec.
+
+    Servers differ in whether they decode once more, take `\\` for `/`, leave out `;parameters` (RFC 3986 §3.3) and dot
+    segments (§5.2.4), and care for case: what any of them takes for a path that a codec reads, is one.
+    """
+    decoded = unquote(unquote(path.partition("#")[0])).replace("\\", "/").lower()
+    return normpath("/" + re.sub(";[^/]*", "", decoded).lstrip("/"))
 
 
 def hosts() -> tuple[str, ...]:

@@ -98,7 +98,8 @@ class Parts:
         self._members({name: item for name, item in value.items() if name not in skip}, path, role, kind, False)
 
     def _members(self, value: Mapping[str, Json], path: Path, role: str, kind: Kind, sealed: bool) -> None:
-        signed = sealed or bool(value.get("signature"))
+        # Models sign their own words only: elsewhere a member of that name must not hide its neighbours.
+        signed = sealed or (bool(value.get("signature")) and (kind == "reasoning" or role == "assistant"))
         for name, item in value.items():
             self._name(name, path, role, kind)
             here = (*path, name)

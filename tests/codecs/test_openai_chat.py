@@ -299,6 +299,18 @@ def test_reasoning_ends_where_the_answer_begins() -> None:
     assert read[2].fragments[0].channel == ("reasoning", 0, "reasoning_content", "again", 1)
 
 
+def test_an_empty_list_of_calls_ends_no_text() -> None:
+    raw = stream(*(chunk({"content": text, "tool_calls": []}) for text in "ab"), chunk({}, "stop"))
+    read = [reading for _, _, reading in readings(openai_chat, raw)]
+    assert [list(reading.closes) for reading in read[:3]] == [[], [], [("text", 0)]]
+
+
+def test_a_call_under_both_names_is_read_under_both() -> None:
+    call = {"index": 0, "id": "i", "function": {"name": "f", "arguments": "{}"}, "custom": {"input": "hidden"}}
+    read = [reading for _, _, reading in readings(openai_chat, stream(chunk({"tool_calls": [call]})))]
+    assert [fragment.text for fragment in read[0].fragments] == ["{}", "hidden"]
+
+
 def test_signed_reasoning_is_sealed() -> None:
     detail = {"type": "reasoning.text", "text": "t", "index": 0}
     (_, _, reading), _ = readings(openai_chat, stream(chunk({"reasoning": "t", "reasoning_details": [detail]})))

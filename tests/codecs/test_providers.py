@@ -7,6 +7,16 @@ from proxy.codecs.providers import Route, match
 
 CHAT = "/v1/chat/completions"
 
+SPELLINGS = [
+    "/v1/./chat/completions",
+    "/x/../v1/chat/completions",
+    "/v1/Chat/COMPLETIONS",
+    "/v1/chat/completions;v=2",
+    "/v1/chat/complet%2569ons",
+    "/v1\\chat\\completions",
+]
+"""What one server or another takes for CHAT."""
+
 
 @pytest.mark.parametrize(
     ("host", "path", "route"),
@@ -14,6 +24,8 @@ CHAT = "/v1/chat/completions"
         ("api.openai.com", CHAT, Route("openai", "openai_chat")),
         ("API.OpenAI.com.:443", CHAT + "?x=1", Route("openai", "openai_chat")),
         ("api.openai.com", "//v1/chat%2Fcompletions/", Route("openai", "openai_chat")),
+        *(("127.0.0.1", path, Route("openai_compatible", "openai_chat")) for path in SPELLINGS),
+        ("127.0.0.1", "/v1/chat/completions/../models", None),
         ("eu.api.openai.com", CHAT, Route("openai", "openai_chat")),
         ("api.openai.com", "/v1/embeddings", Route("openai", None)),
         ("api.anthropic.com", "/v1/messages?beta=true", Route("anthropic", "anthropic")),

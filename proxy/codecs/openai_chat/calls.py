@@ -9,7 +9,7 @@ from proxy.codecs import Channel, Json, OpenCall, Path
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.walk import arguments, table, word
 
-_CALL: Final = frozenset({"function", "custom", "id", "type", "index"})
+_CALL: Final = frozenset({"id", "type", "index"})
 _FUNCTION: Final = frozenset({"name", "arguments", "input"})
 
 
@@ -30,7 +30,7 @@ class Calls:
         member = "function" if table(piece.get("function")) else "custom"
         function = table(piece.get(member))
         self._function(said, piece, function, path, (*path, member), after_text)
-        self._channels.rest(said, piece, path, _CALL)
+        self._channels.rest(said, piece, path, _CALL | {member})
 
     def legacy(self, said: Said, function: Mapping[str, Json], path: Path, *, after_text: bool) -> None:
         """A piece of `function_call`, of which a choice has one."""

@@ -18,6 +18,9 @@ _GROWING: Final[Mapping[str, Channel]] = {
     "reasoning": ("reasoning", "reasoning"),
 }
 
+_NOTHING: Final[tuple[Json, ...]] = (None, "", [])
+"""Some vendors send every member of a delta every time. An empty `tool_calls` begins no call and ends no text."""
+
 
 class Choice:
     """State of one choice: its calls, and which kinds of text it has begun and ended."""
@@ -36,7 +39,7 @@ class Choice:
     def delta(self, said: Said, delta: Mapping[str, Json], path: Path) -> None:
         """What one delta, at `path` in its chunk, adds."""
         for name, value in delta.items():
-            if value is None or value == "" or name == "role":
+            if name == "role" or value in _NOTHING:
                 continue
             if name == "tool_calls" and isinstance(value, list):
                 self._ended(said, "text")
