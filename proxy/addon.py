@@ -80,25 +80,36 @@ class Addon:
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Decide who reads this flow, before a byte of its body is buffered or any upstream is dialled."""
         if _is_for_us(flow):
-            answer = health.answer(flow.request.path, ready=self._services.ready)
-            unknown = health.Health(404, b'{"error":"this is a proxy; of its own it serves /healthz and /readyz"}\n')
-            status, body = answer or unknown
-            flow.response = http.Response.make(status, body, {"content-type": "application/json"})
+            self._answer(flow)
             return
         headers = _plain(flow.request.headers)
         agent = self._identify(flow, headers)
         if agent is None:
             return
-        serving = self._services.serving
         route = _route(flow)
         if route is None:
-            if serving.policy.unrecognised == "deny":
-                flow.response = _problem(403, "The policy denies hosts that it does not recognise.", flow)
-                self._services.refused(agent, flow.request.pretty_host)
-            else:
-                flow.request.stream = True
-                self._services.passed()
-            return
+            self._pass(flow, agent)
+        else:
+            self._inspect(flow, agent, headers, route)
+
+    def _answer(self, flow: http.HTTPFlow) -> None:
+        answer = health.answer(flow.request.path, ready=self._services.ready)
+        unknown = health.Health(404, b'{"error":"this is a proxy; of its own it serves /healthz and /readyz"}\n')
+        status, body = answer or unknown
+        flow.response = http.Response.make(status, body, {"content-type": "application/json"})
+
+    def _pass(self, flow: http.HTTPFlow, agent: Agent) -> None:
+        """A host that nobody here reads: through unbuffered, or denied."""
+        if self._services.serving.policy.unrecognised == "deny":
+            flow.response = _problem(403, "The policy denies hosts that it does not recognise.", flow)
+            self._services.refused(agent, flow.request.pretty_host)
+        else:
+            flow.request.stream = True
+            self._services.passed()
+
+    def _inspect(self, flow: http.HTTPFlow, agent: Agent, headers: Mapping[str, str], route: providers.Route) -> None:
+        """Begin the exchange that reads this flow, under the policy of now."""
+        serving = self._services.serving
         context = Context(
             agent=agent,
             flow=Flow(
