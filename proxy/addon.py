@@ -62,9 +62,9 @@ class Addon:
 
     def _identify(self, flow: http.HTTPFlow, headers: Mapping[str, str]) -> Agent | None:
         """The agent of this flow; None after answering 407."""
-        agent = self._agents.get(flow.client_conn.id)
+        given = headers.get("proxy-authorization")
+        agent = self._agents.get(flow.client_conn.id) if given is None else None
         if agent is None:
-            given = headers.get("proxy-authorization")
             agent = self._services.serving.agents.identify(given, flow.client_conn.peername[0])
             if agent is None:
                 flow.response = _credentials_required(given is not None)

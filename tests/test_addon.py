@@ -196,3 +196,19 @@ async def test_an_unreachable_provider_is_said_in_its_own_shape(tmp_path: Path) 
         status, body = await post(running, asking("hi"))
     assert status == 502
     assert "gave no whole answer" in json.loads(body)["error"]["message"]
+
+
+async def test_credentials_of_a_request_count_for_it_on_a_connection_that_several_share(tmp_path: Path) -> None:
+    good = base64.b64encode(b"builder:test").decode()
+    bad = base64.b64encode(b"builder:guess").decode()
+    async with serving(tmp_path, AGENTS, answer(b"{}")) as running, running.plain() as client:
+        host, port = running.proxy.address
+        # Absolute-form requests to the proxy's own port are answered by itself, once it knows who asks for more.
+        for credentials, expected in ((good, 502), (bad, 407)):
+            lines = [
+                "GET http://127.0.0.1:9/x HTTP/1.1",
+                "host: 127.0.0.1:9",
+                f"proxy-authorization: Basic {credentials}",
+            ]
+            client.writer.write("\r\n".join([*lines, "", ""]).encode())
+            assert (await client.response())[0] == expected, (host, port)
