@@ -194,7 +194,7 @@ class Addon:
     def _decide_response(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
         coding = response.headers.get("content-encoding", "")
         body = decode_body(response.raw_content or b"", coding, state.exchange.policy.limits.response_body)
-        if not body or _is_media(response):
+        if not body or (_is_media(response) and body.lstrip()[:1] not in (b"{", b"[")):
             return
         outcome = state.exchange.on_response(body)
         if outcome.refusal is not None:

@@ -182,7 +182,7 @@ class Exchange:
     def _undecodable(self, body: bytes, point: Point, error: DecodeError) -> Outcome:
         """A body that is no JSON: denied if the policy denies what is unrecognised, else scanned as one plain text.
 
-        A model request that another reader may read otherwise is denied in any case: it could hide anything.
+        What another reader may read otherwise, a request or an answer, is denied in any case: it could hide anything.
         """
         if self.policy.unrecognised == "deny":
             return self._unread(f"the policy denies what it cannot read: {error}")
@@ -190,8 +190,8 @@ class Exchange:
         up = point is Point.PRE_LLM_REQUEST
         classes = self.policy.classes_at(point) if up else self.judge.response_classes(point)
         found = self.judge.scan([texts.Unit(0, text)], classes)
-        if up and self.context.format is not None:
-            if isinstance(error, AmbiguousError) or not _is_utf8(body):
+        if self.context.format is not None and (up or self._looks_at_answers):
+            if isinstance(error, AmbiguousError) or not _is_utf8(body) or not (up or _is_prose(body)):
                 return self._unread(f"it can be read in more than one way: {error}")
             if len(self.judge.scan([texts.Unit(0, texts.unescaped(text))], classes)) > len(found):
                 return self._unread(f"escapes in it hide what the policy looks for: {error}")
@@ -204,6 +204,11 @@ class Exchange:
         if not edits:
             return UNTOUCHED
         return Outcome(body=apply(text, edits[0][1]).encode("utf-8", "surrogateescape"))
+
+    @property
+    def _looks_at_answers(self) -> bool:
+        points = (Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
+        return any(self.policy.rules_at(point) for point in points) or bool(len(self.judge.pseudonyms))
 
     def _unread(self, why: str) -> Outcome:
         return Outcome(refusal=self.refuse(400, f"[midstream] This body is none of the format's, and {why}"))
@@ -225,6 +230,11 @@ class Exchange:
         dropped = [Remove(path) for part, path in copies if part in edited]
         every = [*changes, *texts.changes(parts, edits), *dropped]
         return Outcome(body=splicing.splice(body, every)) if every else UNTOUCHED
+
+
+def _is_prose(body: bytes) -> bool:
+    """Whether an answer is text or HTML, which no reader takes for a document of the format."""
+    return not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
 
 
 def _is_utf8(body: bytes) -> bool:

@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+from proxy import texts
 from proxy.codecs import DecodeError, Json, Path, Reading, splicing, trees
 from proxy.codecs.splicing import Change, Remove, TextChange
-from proxy.codecs.sse import KEEPALIVE, SseEvent, SseReader, with_data
+from proxy.codecs.sse import DONE, KEEPALIVE, SseEvent, SseReader, is_whole, outside, with_data
 from proxy.effects.redact import apply
 from proxy.exchange import Exchange
 from proxy.growing import Growing, Stretch
@@ -111,6 +112,9 @@ class Guard:
         return data
 
     def _finish_whole(self, body: bytes) -> bytes:
+        if b"data:" in body and not _is_document(body):
+            self._whole = None  # a stream that only began like a document
+            return self._pump(self._frames.feed(body)) + self.finish()
         outcome = self._exchange.on_response(body)
         if outcome.refusal is not None:
             return outcome.refusal.body
@@ -133,7 +137,11 @@ class Guard:
         return b"" if self._judge.holds else self._release()
 
     def _read(self, event: SseEvent) -> Item:
-        if not event.data or event.data == b"[DONE]":
+        if not event.data:
+            return self._read_bare(event)
+        if (beside := outside(event)) and self._judge.finds(_text(beside)):
+            raise StreamRefusedError("what the policy looks for stands in a comment, an id or a name of an event")
+        if event.data == DONE:
             return Item(event, None, Reading(), [], [])
         try:
             document = trees.parse(event.data)
@@ -148,8 +156,17 @@ class Guard:
         """An event that is no JSON: refused if the policy denies what is unrecognised, else scanned as plain text."""
         if self._exchange.policy.unrecognised == "deny":
             raise StreamRefusedError(f"an event cannot be decoded, and the policy denies what it cannot read: {error}")
-        stretch = self._judge.read_opaque(event.data.decode("utf-8", "surrogateescape"))
-        return Item(event, None, Reading(), [stretch], [])
+        text = _text(event.data)
+        if is_whole(event) and text.startswith(("{", "[")) and self._judge.looks:
+            raise StreamRefusedError(f"an event can be read in more than one way: {error}")
+        if self._judge.finds(texts.unescaped(text)) and not self._judge.finds(text):
+            raise StreamRefusedError(f"escapes in an event hide what the policy looks for: {error}")
+        return Item(event, None, Reading(), [self._judge.read_opaque(text)], [])
+
+    def _read_bare(self, event: SseEvent) -> Item:
+        """What is no event to a reader of streams: blank lines, comments, or a body that is no stream at all."""
+        stretches = [self._judge.read_opaque(_text(event.raw))] if event.raw.strip() else []
+        return Item(event, None, Reading(), stretches, [])
 
     def _note(self, reading: Reading) -> None:
         tally = self._exchange.judge.tally
@@ -197,10 +214,24 @@ class Guard:
         return event.raw
 
     def _edited(self, item: Item, changes: Sequence[Change]) -> SseEvent:
-        if item.document is None:
-            text = item.event.data.decode("utf-8", "surrogateescape")
-            edits = [edit for change in changes if isinstance(change, TextChange) for edit in change.edits]
-            data = apply(text, edits).encode("utf-8", "surrogateescape")
+        event = item.event
+        if item.document is not None:
+            data = splicing.splice(event.data, changes)
         else:
-            data = splicing.splice(item.event.data, changes)
-        return item.event._replace(raw=with_data(item.event, data), data=data)
+            edits = [edit for change in changes if isinstance(change, TextChange) for edit in change.edits]
+            data = apply(_text(event.data or event.raw), edits).encode("utf-8", "surrogateescape")
+            if not event.data:
+                return event._replace(raw=data)
+        return event._replace(raw=with_data(event, data), data=data)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _is_document(body: bytes) -> bool:
+    try:
+        trees.parse(body)
+    except DecodeError:
+        return False
+    return True

@@ -23,6 +23,8 @@ from proxy.texts import Unit
 
 INJECTION: Final = "injection"
 PSEUDONYM: Final = "pseudonym"
+WITHHELD: Final = "[withheld]"
+_UNTOLD: Final = frozenset({"secret"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,21 @@ class Judge:
         if decision.verdict is Verdict.DENY:
             self.tally.denials[decision.rule.id if decision.rule else "midstream"] += 1
         if decision.verdict is not Verdict.PERMIT or found or decision.failures:
-            self.runtime.record(event, decision)
+            self.runtime.record(self._tellable(event), decision)
+
+    def tellable(self, name: str | None) -> str | None:
+        """A name from the wire as it may be told: one that is a secret itself is withheld (promise 5)."""
+        return WITHHELD if name and self.runtime.cache.scan(name, _UNTOLD) else name
+
+    def _tellable(self, event: Event) -> Event:
+        named: dict[str, Any] = {"model": self.tellable(event.model)}
+        session = self.tellable(event.session.get("id"))
+        named["session"] = {"id": session} if session else {}
+        if event.tool is not None:
+            tool = event.tool
+            names = {"name": self.tellable(tool.name), "call_id": self.tellable(tool.call_id)}
+            named["tool"] = tool.model_copy(update=names)
+        return event.model_copy(update=named)
 
     def _reference(self, item: Found) -> FindingRef:
         finding = item.finding

@@ -145,14 +145,15 @@ class Session:
 
     def _record(self, status: int | None) -> Record:
         """The audit record of the exchange as a whole."""
-        context, tally = self._exchange.context, self._exchange.judge.tally
+        judge, context = self._exchange.judge, self._exchange.context
+        tally = judge.tally
         names = {
             "agent": context.agent.id,
-            "session": context.session,
+            "session": judge.tellable(context.session),
             "run": context.run,
             "provider": context.provider,
             "format": context.format,
-            "model": context.model,
+            "model": judge.tellable(context.model),
             "stop_reason": tally.stop_reason,
             "failure": self._failure,
         }

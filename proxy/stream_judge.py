@@ -50,6 +50,17 @@ class StreamJudge:
         self._call_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
         self._decides_calls = bool(policy.rules_at(Point.PRE_TOOL_EXECUTION)) or bool(self._call_classes)
 
+    @property
+    def looks(self) -> bool:
+        """Whether anything in the stream can be judged at all."""
+        rules = self._policy.rules_at(Point.POST_LLM_RESPONSE) or self._policy.rules_at(Point.PRE_TOOL_EXECUTION)
+        return bool(rules or self._call_classes)
+
+    def finds(self, text: str) -> bool:
+        """Whether a text outside the stream's own holds what answers may not hold."""
+        found = self._judge.scan([Unit(_WHOLE, text)], self._answer_classes)
+        return any(item.finding.cls != PSEUDONYM for item in found)
+
     # what comes in
 
     def read(self, reading: Reading) -> tuple[list[Stretch], list[tuple[Growing, Path]]]:

@@ -79,6 +79,7 @@ def test_without_rules_every_byte_is_identical(codec: str, text: str, deltas: li
 
 @each_format
 @given(data=st.binary(max_size=200), chunks=places)
+@settings(deadline=None)
 def test_what_is_no_stream_at_all_is_identical_too(codec: str, data: bytes, chunks: list[int]) -> None:
     assert guarded("version: 1\n", codec, cut(data, chunks)) == data
 

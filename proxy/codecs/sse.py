@@ -143,6 +143,26 @@ def _fields(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield field, value.removeprefix(b" ")
 
 
+_NAME = re.compile(r"[a-z_.-]{1,64}")
+_FRAMING = len(b"data: \n\n")
+_NAMED = len(b"event: \n") + _FRAMING
+
+
+def outside(event: SseEvent) -> bytes:
+    """The lines of an event that are not its data: comments, ids, unknown fields. b"" for plain framing."""
+    extra = len(event.raw) - len(event.data)
+    if extra <= _FRAMING:
+        return b""
+    if event.name is not None and extra <= _NAMED + len(event.name) and _NAME.fullmatch(event.name):
+        return b""
+    return b"\n".join(line for line in _LINE_END.split(event.raw) if not line.startswith(b"data"))
+
+
+def is_whole(event: SseEvent) -> bool:
+    """Whether a blank line ends it: readers drop what the end of the stream cuts off (WHATWG HTML §9.2.6)."""
+    return event.raw.endswith((b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"))
+
+
 def encode(name: str | None, data: bytes) -> bytes:
     """A new event. `data` may have several lines."""
     head = b"event: " + name.encode() + b"\n" if name else b""
