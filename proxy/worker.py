@@ -5,6 +5,7 @@ start raises. Policies, codecs and the meaning of flows live in the one addon th
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,11 @@ from proxy.dispatch import Dispatcher
 from proxy.hold import Limits
 from proxy.layer.swap import Layers
 
+logger = logging.getLogger(__name__)
+
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - compared, never bound
+_LAST_CONNECTIONS = 5.0
+"""Seconds for connections that were reset to end."""
 _LAST_HOOKS = 5.0
 """Seconds asynchronous hooks have to end after the last connection is gone."""
 _LEAVES = 1000
@@ -184,10 +189,16 @@ class Worker:
                 connection.hang_up()
 
     async def _cut_all(self) -> None:
+        """Reset every client; a connection that does not end by itself is cancelled: no peer may keep us running."""
         for connection in list(self._connections.values()):
             connection.abort()
         if self._connections:
-            await asyncio.wait(list(self._connections))
+            _, stuck = await asyncio.wait(list(self._connections), timeout=_LAST_CONNECTIONS)
+            for task in stuck:
+                logger.warning("a connection did not end when it was cut; its task is cancelled")
+                task.cancel()
+            if stuck:
+                await asyncio.wait(stuck, timeout=_LAST_CONNECTIONS)
 
     def _stop_listening(self) -> None:
         if self._server is not None:
