@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 from mitmproxy import connection, http
 
 from proxy import health
@@ -21,8 +20,8 @@ from proxy.encoding import BadEncoding, TooLarge, decode_body
 from proxy.events import Agent, Flow
 from proxy.exchange import Exchange, Refusal
 from proxy.guard import Guard
-from proxy.identity import REALM
 from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, GuardFailure
+from proxy.messages import credentials_required, is_for_us, is_media, plain, problem, replace_body, route_of, streams
 from proxy.services import Services
 from proxy.session import Session
 
@@ -54,7 +53,7 @@ class Addon:
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel begins: its credentials count for every request in it."""
-        self._identify(flow, _plain(flow.request.headers))
+        self._identify(flow, plain(flow.request.headers))
 
     def client_disconnected(self, client: connection.Client) -> None:
         """Forget who the client was."""
@@ -67,7 +66,7 @@ class Addon:
         if agent is None:
             agent = self._services.serving.agents.identify(given, flow.client_conn.peername[0])
             if agent is None:
-                flow.response = _credentials_required(given is not None)
+                flow.response = credentials_required(given is not None)
                 return None
             self._agents[flow.client_conn.id] = agent
         for name in _FOR_US:
@@ -79,14 +78,14 @@ class Addon:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Decide who reads this flow, before a byte of its body is buffered or any upstream is dialled."""
-        if _is_for_us(flow):
+        if is_for_us(flow):
             self._answer(flow)
             return
-        headers = _plain(flow.request.headers)
+        headers = plain(flow.request.headers)
         agent = self._identify(flow, headers)
         if agent is None:
             return
-        route = _route(flow)
+        route = route_of(flow)
         if route is None:
             self._pass(flow, agent)
         else:
@@ -101,7 +100,7 @@ class Addon:
     def _pass(self, flow: http.HTTPFlow, agent: Agent) -> None:
         """A host that nobody here reads: through unbuffered, or denied."""
         if self._services.serving.policy.unrecognised == "deny":
-            flow.response = _problem(403, "The policy denies hosts that it does not recognise.", flow)
+            flow.response = problem(403, "The policy denies hosts that it does not recognise.", flow)
             self._services.refused(agent, flow.request.pretty_host)
         else:
             flow.request.stream = True
@@ -152,7 +151,7 @@ class Addon:
             self._refuse(flow, outcome.refusal)
             return None
         if outcome.body is not None:
-            _replace(message, outcome.body)
+            replace_body(message, outcome.body)
         return self._reserve(flow, state, len(body)) if state.session.budgeted else None
 
     async def _reserve(self, flow: http.HTTPFlow, state: Inspected, size: int) -> None:
@@ -170,7 +169,7 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is None:
             response.stream = flow.request.stream
-        elif not flow.metadata.get("midstream.refused") and _streams(response, state.exchange):
+        elif not flow.metadata.get("midstream.refused") and streams(response, state.exchange):
             self._guard(flow, response, state)
 
     def _guard(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
@@ -194,13 +193,13 @@ class Addon:
     def _decide_response(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
         coding = response.headers.get("content-encoding", "")
         body = decode_body(response.raw_content or b"", coding, state.exchange.policy.limits.response_body)
-        if not body or (_is_media(response) and body.lstrip()[:1] not in (b"{", b"[")):
+        if not body or (is_media(response) and body.lstrip()[:1] not in (b"{", b"[")):
             return
         outcome = state.exchange.on_response(body)
         if outcome.refusal is not None:
             self._refuse(flow, outcome.refusal)
         elif outcome.body is not None:
-            _replace(response, outcome.body)
+            replace_body(response, outcome.body)
 
     # -- what goes wrong
 
@@ -223,7 +222,7 @@ class Addon:
         if state is not None:
             self._refuse(flow, state.exchange.refuse(500, message))
         else:
-            flow.response = _problem(500, message, flow)
+            flow.response = problem(500, message, flow)
         return False
 
     def midstream_guard_failed(self, failure: GuardFailure) -> None:
@@ -234,19 +233,18 @@ class Addon:
 
     def body_too_large(self, flow: http.HTTPFlow) -> None:
         """A request body is over the policy's cap; upstream was not dialled."""
-        state: Inspected | None = flow.metadata.get(STATE)
-        if state is not None:
-            limit = state.exchange.policy.limits.request_body
-            message = f"[midstream] The request is larger than limits.request_body of the policy, {limit} bytes."
-            self._refuse(flow, state.exchange.refuse(413, message))
+        self._refuse_size(flow, 413, "request", "request_body")
 
     def response_too_large(self, flow: http.HTTPFlow) -> None:
         """A buffered response body is over the policy's cap."""
+        self._refuse_size(flow, 502, "response", "response_body")
+
+    def _refuse_size(self, flow: http.HTTPFlow, status: int, what: str, limit: str) -> None:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
-            limit = state.exchange.policy.limits.response_body
-            message = f"[midstream] The response is larger than limits.response_body of the policy, {limit} bytes."
-            self._refuse(flow, state.exchange.refuse(502, message))
+            size = getattr(state.exchange.policy.limits, limit)
+            message = f"[midstream] The {what} is larger than limits.{limit} of the policy, {size} bytes."
+            self._refuse(flow, state.exchange.refuse(status, message))
 
     def upstream_failed(self, flow: http.HTTPFlow) -> None:
         """Upstream could not be reached, or not be trusted."""
@@ -256,7 +254,7 @@ class Addon:
         if state is not None:
             self._refuse(flow, state.exchange.refuse(502, message, ()))
         else:
-            flow.response = _problem(502, message, flow)
+            flow.response = problem(502, message, flow)
 
     def _refuse(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
         headers = {"content-type": "application/json", **dict(refusal.headers)}
@@ -265,75 +263,6 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
             state.session.refused(refusal)
-
-
-def _plain(headers: http.Headers) -> dict[str, str]:
-    """Headers by lower-case name, read once: mitmproxy's own look-ups search all of them each time.
-
-    Lines of one name are one list (RFC 9110 §5.3): a second content-encoding must not hide the first.
-    """
-    plain: dict[str, str] = {}
-    for raw_name, raw_value in headers.fields:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        plain[name] = f"{plain[name]}, {value}" if name in plain else value
-    return plain
-
-
-def _is_for_us(flow: http.HTTPFlow) -> bool:
-    """Whether the proxy itself is asked (origin-form, RFC 9112 §3.2.1): a probe, or somebody's browser."""
-    own = flow.client_conn.sockname
-    return flow.request.port == own[1] and flow.request.host in (own[0], "localhost")
-
-
-def _route(flow: http.HTTPFlow) -> providers.Route | None:
-    """The provider's row for this flow: by where it goes, and by every name it goes by."""
-    request = flow.request
-    for host in dict.fromkeys((request.host, request.pretty_host, flow.client_conn.sni or request.host)):
-        route = providers.match(host, request.method, request.path)
-        if route is not None:
-            return route
-    return None
-
-
-def _streams(response: http.Response, exchange: Exchange) -> bool:
-    """Whether this response is to be guarded as a stream. Content types lie: the guard looks at the first byte."""
-    if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-        return True
-    return bool(exchange.request and exchange.request.stream and 200 <= response.status_code < 300)
-
-
-def _is_media(response: http.Response) -> bool:
-    kind: str = response.headers.get("content-type", "").lower()
-    return kind.startswith(("image/", "audio/", "video/", "font/"))
-
-
-def _replace(message: http.Message, body: bytes) -> None:
-    """Put an edited body in, no longer under any content-encoding."""
-    message.headers.pop("content-encoding", None)
-    message.headers.pop("transfer-encoding", None)
-    message.raw_content = body
-    message.headers["content-length"] = str(len(body))
-
-
-def _problem(status: int, detail: str, flow: http.HTTPFlow) -> http.Response:
-    """A refusal where no provider's shape applies: RFC 9457 problem details."""
-    title = "Refused by midstream"
-    body = orjson.dumps(
-        {
-            "type": "about:blank",
-            "title": title,
-            "status": status,
-            "detail": detail,
-            "instance": flow.id,
-        }
-    )
-    return http.Response.make(status, body, {"content-type": "application/problem+json"})
-
-
-def _credentials_required(given: bool) -> http.Response:
-    said = "were not accepted" if given else "are required"
-    body = f"[midstream] Proxy credentials {said}. Set HTTPS_PROXY=http://AGENT:TOKEN@HOST:PORT.\n".encode()
-    return http.Response.make(407, body, {"proxy-authenticate": f'Basic realm="{REALM}"', "content-type": "text/plain"})
 
 
 if __name__.startswith("__mitmproxy_script__"):  # loaded with -s: this copy of the module only hands over

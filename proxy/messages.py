@@ -1,0 +1,82 @@
+"""mitmproxy's requests and responses, read and written: what the addon's hooks need to know of one message.
+
+Functions of one flow or message each. What is decided about it, and when, is the addon's and what stands behind it.
+"""
+
+import orjson
+from mitmproxy import http
+
+from proxy.codecs import providers
+from proxy.exchange import Exchange
+from proxy.identity import REALM
+
+
+def plain(headers: http.Headers) -> dict[str, str]:
+    """Headers by lower-case name, read once: mitmproxy's own look-ups search all of them each time.
+
+    Lines of one name are one list (RFC 9110 §5.3): a second content-encoding must not hide the first.
+    """
+    plain: dict[str, str] = {}
+    for raw_name, raw_value in headers.fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        plain[name] = f"{plain[name]}, {value}" if name in plain else value
+    return plain
+
+
+def is_for_us(flow: http.HTTPFlow) -> bool:
+    """Whether the proxy itself is asked (origin-form, RFC 9112 §3.2.1): a probe, or somebody's browser."""
+    own = flow.client_conn.sockname
+    return flow.request.port == own[1] and flow.request.host in (own[0], "localhost")
+
+
+def route_of(flow: http.HTTPFlow) -> providers.Route | None:
+    """The provider's row for this flow: by where it goes, and by every name it goes by."""
+    request = flow.request
+    for host in dict.fromkeys((request.host, request.pretty_host, flow.client_conn.sni or request.host)):
+        route = providers.match(host, request.method, request.path)
+        if route is not None:
+            return route
+    return None
+
+
+def streams(response: http.Response, exchange: Exchange) -> bool:
+    """Whether this response is to be guarded as a stream. Content types lie: the guard looks at the first byte."""
+    if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
+        return True
+    return bool(exchange.request and exchange.request.stream and 200 <= response.status_code < 300)
+
+
+def is_media(response: http.Response) -> bool:
+    """Whether a response says that it is an image, a sound or a font."""
+    kind: str = response.headers.get("content-type", "").lower()
+    return kind.startswith(("image/", "audio/", "video/", "font/"))
+
+
+def replace_body(message: http.Message, body: bytes) -> None:
+    """Put an edited body in, no longer under any content-encoding."""
+    message.headers.pop("content-encoding", None)
+    message.headers.pop("transfer-encoding", None)
+    message.raw_content = body
+    message.headers["content-length"] = str(len(body))
+
+
+def problem(status: int, detail: str, flow: http.HTTPFlow) -> http.Response:
+    """A refusal where no provider's shape applies: RFC 9457 problem details."""
+    title = "Refused by midstream"
+    body = orjson.dumps(
+        {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": flow.id,
+        }
+    )
+    return http.Response.make(status, body, {"content-type": "application/problem+json"})
+
+
+def credentials_required(given: bool) -> http.Response:
+    """407 with what to do (RFC 9110 §15.5.8). `given`: credentials came, but were wrong."""
+    said = "were not accepted" if given else "are required"
+    body = f"[midstream] Proxy credentials {said}. Set HTTPS_PROXY=http://AGENT:TOKEN@HOST:PORT.\n".encode()
+    return http.Response.make(407, body, {"proxy-authenticate": f'Basic realm="{REALM}"', "content-type": "text/plain"})
