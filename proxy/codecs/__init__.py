@@ -1,22 +1,18 @@
-"""What every codec yields, and the shape of a codec: data types only.
+"""What every codec yields: data types only. What a codec offers is `codec.Codec`.
 
-A codec is one wire format in one module or package of pure functions; a framing (`sse`) another; a provider is a row of
-`providers.yaml`. Nothing here or beside it knows mitmproxy, policies or detectors, and nothing rebuilds JSON: codecs
-name places (paths) in what `trees` parsed, `spans` finds them in the raw bytes, `splicing` changes them there.
+A codec is one wire format in one module or package of pure functions; a framing (`framings`) another; a provider is a
+row of `providers.yaml`. Nothing here or beside it knows mitmproxy, policies or detectors, and nothing rebuilds JSON:
+codecs name places (paths) in what `trees` parsed, `spans` finds them in the raw bytes, `splicing` changes them there.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from proxy.events import Usage
 
-if TYPE_CHECKING:  # both import their data types from here
+if TYPE_CHECKING:  # it imports its data types from here
     from proxy.codecs.splicing import Change
-    from proxy.codecs.sse import SseEvent
-
-Name = Literal["openai_chat", "anthropic", "unrecognised"]
-"""The codecs there are, as providers.yaml and events name them."""
 
 
 class DecodeError(ValueError):
@@ -59,27 +55,38 @@ class Part(NamedTuple):
     """After the last assistant turn, so not yet seen in an earlier request."""
 
 
+type Transport = Literal["model", "mcp", "http"]
+
+
 class ToolCall(NamedTuple):
-    """A call in a whole response. `path` is the element that is cut out when the call is denied."""
+    """A tool call: in a whole response, in the history, or one that a request makes itself (MCP).
+
+    `path` is the element that is cut out of a response when the call is denied.
+    """
 
     call_id: str
     name: str
     arguments: Mapping[str, Any]
     path: Path
     parts: tuple[int, ...]
-    """Indexes into the response's parts."""
+    """Indexes into the document's parts."""
+    by_provider: bool = False
+    """The provider carries it out itself (server tools): it cannot be cut out, only the whole answer denied."""
+    server: str | None = None
+    """Where the tool lives, if the format says so (MCP servers that a provider calls)."""
 
 
 class ToolResult(NamedTuple):
-    """A tool's result in a request. `content` is the value a notice replaces when the result is denied."""
+    """A tool's result, in a model request or in an MCP answer. `content` is where a notice goes when it is denied."""
 
     call_id: str
     name: str
     content: Path
     parts: tuple[int, ...]
-    """Indexes into the request's parts."""
+    """Indexes into the document's parts."""
     is_error: bool = False
     new: bool = True
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,12 @@ class Request:
     """The client's own session id, where the body carries one."""
     turn: int = 0
     """Number of assistant messages so far."""
+    makes: Sequence[ToolCall] = ()
+    """Tool calls that this request itself is (MCP `tools/call`), in order."""
+    follows: str | None = None
+    """Names the answer, conversation or session kept by the server that this request goes on with."""
+    compacts: bool = False
+    """It asks for the conversation to be summed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +124,19 @@ class Response:
     calls: Sequence[ToolCall] = ()
     stop_reason: str | None = None
     usage: Usage | None = None
-    drop_on_edit: Sequence[tuple[int, Path]] = ()
-    """Copies of a part's text that are no parts themselves (log-probabilities by token): (index of the part, path of
-    the copy). When the part is edited, the copy is removed."""
+    results: Sequence[ToolResult] = ()
+    """Results of tools that came down (MCP)."""
+    keeps: str | None = None
+    """The name under which the server keeps this answer, for a later request to follow."""
+    when_edited: Sequence[tuple[int, "Change"]] = ()
+    """Copies of a part's text that are no parts themselves (log-probabilities by token), and offsets into it: (index of
+    the part, what is changed when that part is edited)."""
 
 
 type Channel = tuple[str | int, ...]
 """Names one growing text of a stream: ("text", 0), ("tool_call", 0, 1), ("reasoning", 0) …; the first word is a Kind.
 
-A tool_call channel that no OpenCall opened is a call the provider carries out itself: text to scan, nothing to cut."""
+A tool_call channel that no OpenCall opened is text to scan as a whole, and nothing that is decided."""
 
 
 class Fragment(NamedTuple):
@@ -143,6 +160,9 @@ class OpenCall(NamedTuple):
     """Where the opening event already carries the arguments as an object (their strings are one-shot channels)."""
     after_text: bool = False
     """Text of the same message came before the call, so a notice in its place needs a paragraph break."""
+    by_provider: bool = False
+    """As in `ToolCall`."""
+    server: str | None = None
 
 
 class Reading(NamedTuple):
@@ -165,63 +185,12 @@ class Reading(NamedTuple):
     """With a stop reason: every tool call of the message (of the choice) so far, in order."""
     only_usage: bool = False
     """The event carries token counts and nothing else: it can be left out where the client did not ask for it."""
-    drop_on_edit: Sequence[tuple[Channel, Path]] = ()
-    """Copies of a channel's text that are no fragments (log-probabilities, cumulative messages). Once the channel was
-    edited, in this event or any before it, the value at the path is removed before the event leaves."""
-
-
-class StreamReader(Protocol):
-    """State of one response stream: which calls and blocks are open. One per response, fed in order."""
-
-    def read(self, event: Json) -> Reading:
-        """What one parsed event says. Unknown events yield all their strings as one-shot channels."""
-        ...
-
-    def finish(self) -> Reading:
-        """What the end of the stream closes."""
-        ...
-
-
-class StreamWriter(Protocol):
-    """Cuts tool calls out of one stream. One per response, given every event from the first cut on, in order."""
-
-    def rewrite(self, event: "SseEvent", document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> bytes | None:
-        """The bytes that leave instead of `event`; b"" drops it, None leaves it as it is.
-
-        `document` is `event.data` parsed. `cuts` maps each call that is denied to the notice that takes its place.
-        """
-        ...
-
-
-class Codec(Protocol):
-    """The functions a codec module offers (modules satisfy this protocol)."""
-
-    NAME: str
-
-    def read_request(self, document: Json) -> Request: ...
-    def read_response(self, document: Json) -> Response: ...
-    def stream_reader(self) -> StreamReader: ...
-    def stream_writer(self) -> StreamWriter: ...
-    def refusal(self, status: int, message: str) -> bytes:
-        """A denial as the provider's own error JSON."""
-        ...
-
-    def cut_calls(self, document: Json, response: Response, cuts: Mapping[int, str]) -> "list[Change]":
-        """Take calls (indexes into `response.calls`) out of a whole response, a notice in the place of each."""
-        ...
-
-    def inject(self, document: Json, text: str) -> "list[Change]":
-        """Add `text` at the end of the last user turn. ValueError where the request has no messages."""
-        ...
-
-    def ask_usage(self, document: Json) -> "list[Change]":
-        """Make a streamed answer end with its token counts, where the format leaves that to the request."""
-        ...
-
-    def message(self, model: str | None, text: str) -> bytes:
-        """A whole response that says only `text` and ends the turn."""
-        ...
-
-    def message_stream(self, model: str | None, text: str) -> bytes:
-        """The same as a complete event stream."""
-        ...
+    when_edited: Sequence[tuple[Channel, "Change"]] = ()
+    """Copies of a channel's text that are no fragments (log-probabilities, cumulative messages), and offsets into it.
+    Once the channel was edited, in this event or any before it, the change is made before the event leaves;
+    `Remove(())` leaves the whole event out."""
+    repeats: Sequence[Fragment] = ()
+    """Copies of a whole channel's text in a later event (`.done`, the finished item, the finished response): edited as
+    the channel was. A copy that is not what the channel said is a text of its own."""
+    keeps: str | None = None
+    """As in `Response`."""

@@ -6,6 +6,7 @@ Only what all formats share lives here; what an event means is the codecs' busin
 from collections.abc import Mapping, Sequence
 
 from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Part, Path, Reading
+from proxy.codecs.splicing import Change
 from proxy.codecs.walk import Parts
 from proxy.events import Usage
 
@@ -83,16 +84,18 @@ class Said:
     __slots__ = (
         "calls",
         "closes",
-        "drop",
         "end",
         "entries",
         "fragments",
+        "keeps",
         "model",
         "only_usage",
         "opens",
+        "repeats",
         "sealed",
         "stop",
         "usage",
+        "when_edited",
     )
 
     def __init__(self) -> None:
@@ -102,7 +105,9 @@ class Said:
         self.sealed: list[Channel] = []
         self.entries: list[tuple[Path, Channel]] = []
         self.calls: list[Channel] = []
-        self.drop: list[tuple[Channel, Path]] = []
+        self.when_edited: list[tuple[Channel, Change]] = []
+        self.repeats: list[Fragment] = []
+        self.keeps: str | None = None
         self.model: str | None = None
         self.stop: str | None = None
         self.usage: Usage | None = None
@@ -127,5 +132,7 @@ class Said:
             self.entries,
             self.calls,
             self.only_usage,
-            self.drop,
+            self.when_edited,
+            self.repeats,
+            self.keeps,
         )

@@ -9,15 +9,22 @@ from fnmatch import translate
 from functools import lru_cache
 from importlib.resources import files
 from posixpath import normpath
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import yaml
 
-from proxy.codecs import Codec, Name, anthropic, openai_chat, unrecognised
+from proxy.codecs import anthropic, openai_chat, unrecognised
+from proxy.codecs.codec import Codec
 
-# A module is the codec: mypy checks its functions against the protocol.
-_CODECS: Mapping[Name, Codec] = {"openai_chat": openai_chat, "anthropic": anthropic, "unrecognised": unrecognised}
+_CODECS: Mapping[str, Codec] = {
+    each.name: each
+    for each in (
+        anthropic.CODEC,
+        openai_chat.CODEC,
+        unrecognised.CODEC,
+    )
+}
 
 
 class Route(NamedTuple):
@@ -27,7 +34,7 @@ class Route(NamedTuple):
     """
 
     provider: str
-    codec: Name | None
+    codec: str | None
     asks_usage: bool = False
     """Streams of this provider count tokens only where the request asks for it."""
 
@@ -37,7 +44,7 @@ class Row(NamedTuple):
 
     provider: str
     host: re.Pattern[str]
-    paths: tuple[tuple[re.Pattern[str], Name], ...]
+    paths: tuple[tuple[re.Pattern[str], str], ...]
     only_paths: bool
     """A row for any host: it says nothing about paths it does not list."""
     asks_usage: bool
@@ -51,7 +58,7 @@ def _row(row: Mapping[str, Any]) -> Row:
     unknown = row["post"].keys() - _CODECS.keys()
     if unknown:
         raise ValueError(f"providers.yaml: {row['name']}: no codec is named {', '.join(sorted(unknown))}")
-    paths = tuple((_any_of(globs), cast("Name", codec)) for codec, globs in row["post"].items())
+    paths = tuple((_any_of(globs), codec) for codec, globs in row["post"].items())
     return Row(row["name"], _any_of(row["hosts"]), paths, row["hosts"] == ["*"], row.get("usage") == "asked")
 
 
@@ -104,6 +111,6 @@ def hosts() -> tuple[str, ...]:
     return tuple(host for row in yaml.safe_load(text) for host in row["hosts"] if "*" not in host)
 
 
-def codec(name: Name | None) -> Codec:
+def codec(name: str | None) -> Codec:
     """The codec of a route; for None the one that reads anything."""
     return _CODECS[name or "unrecognised"]

@@ -6,25 +6,21 @@ stream's alike; `stream` reads events; `writer` cuts calls out; `own` is what mi
 and hosts live elsewhere.
 """
 
-from typing import Final
-
+from proxy.codecs.codec import Codec
 from proxy.codecs.anthropic.document import read_request, read_response
-from proxy.codecs.anthropic.own import ask_usage, inject, message, message_stream, refusal
+from proxy.codecs.anthropic.own import inject, message, message_stream, refusal
 from proxy.codecs.anthropic.stream import stream_reader
 from proxy.codecs.anthropic.writer import cut_calls, stream_writer
 
-__all__ = [
-    "NAME",
-    "ask_usage",
-    "cut_calls",
-    "inject",
-    "message",
-    "message_stream",
-    "read_request",
-    "read_response",
-    "refusal",
-    "stream_reader",
-    "stream_writer",
-]
-
-NAME: Final = "anthropic"
+CODEC = Codec(
+    name="anthropic",
+    read_request=read_request,
+    read_response=read_response,
+    stream_reader=stream_reader,
+    stream_writer=stream_writer,
+    refusal=refusal,
+    cut_calls=cut_calls,
+    inject=inject,
+    message=message,
+    message_stream=message_stream,
+)

@@ -7,8 +7,8 @@ import orjson
 
 from proxy.codecs import Json, Path
 from proxy.codecs.anthropic.writer import text_block
+from proxy.codecs.framings import Event
 from proxy.codecs.splicing import Append, Change, TextChange
-from proxy.codecs.sse import encode
 from proxy.codecs.walk import array, table
 from proxy.decision import TextEdit
 
@@ -58,11 +58,6 @@ def _head(model: str | None) -> dict[str, Json]:
 _NO_USAGE: Final = {"input_tokens": 0, "output_tokens": 0}
 
 
-def ask_usage(document: Json) -> list[Change]:
-    """Nothing: these streams always count."""
-    return []
-
-
 def message(model: str | None, text: str) -> bytes:
     """A message that says `text`."""
     content = [{"type": "text", "text": text}]
@@ -70,7 +65,7 @@ def message(model: str | None, text: str) -> bytes:
     return orjson.dumps(_head(model) | {"content": content} | end)
 
 
-def message_stream(model: str | None, text: str) -> bytes:
+def message_stream(model: str | None, text: str) -> list[Event]:
     """The same as the six events of a stream."""
     begin = _head(model) | {"content": [], "stop_reason": None, "stop_sequence": None, "usage": _NO_USAGE}
     events: Sequence[dict[str, Json]] = (
@@ -85,4 +80,4 @@ def message_stream(model: str | None, text: str) -> bytes:
         },
         {"type": "message_stop"},
     )
-    return b"".join(encode(event["type"], orjson.dumps(event)) for event in events)
+    return [Event(event["type"], orjson.dumps(event)) for event in events]

@@ -5,20 +5,20 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from proxy.codecs import Channel, Json, OpenCall, Path, Reading, Response
+from proxy.codecs.framings import Event, Frame
 from proxy.codecs.splicing import Change, Replace, splice
-from proxy.codecs.sse import SseEvent, encode, with_data
 from proxy.codecs.walk import table
 
 
 class Writer:
     """Cuts calls out of one stream: a cut block becomes a text block at the same index."""
 
-    def rewrite(self, event: SseEvent, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> bytes | None:
+    def rewrite(self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Event] | None:
         """See `StreamWriter`."""
         cut = [(path, channel) for path, channel in reading.entries if channel in cuts]
         kind = table(document).get("type")
         if kind == "content_block_delta" and cut:
-            return b""
+            return []
         if kind == "content_block_start" and cut:
             return _spoken(event, document, _notice(cut[0][1], reading, cuts))
         changes: list[Change] = []
@@ -27,7 +27,7 @@ class Writer:
             changes += _ended(document.get("message"), ("message",), reading.opens, cuts)
         elif kind == "message_delta" and reading.calls and all(call in cuts for call in reading.calls):
             changes += _stopped(document["delta"], ("delta",))
-        return with_data(event, splice(event.data, changes)) if changes else None
+        return [Event(event.name, splice(event.data, changes))] if changes else None
 
 
 def _notice(channel: Channel, reading: Reading, cuts: Mapping[Channel, str]) -> str:
@@ -35,12 +35,12 @@ def _notice(channel: Channel, reading: Reading, cuts: Mapping[Channel, str]) -> 
     return ("\n\n" if after else "") + cuts[channel]
 
 
-def _spoken(event: SseEvent, document: Json, notice: str) -> bytes:
+def _spoken(event: Frame, document: Json, notice: str) -> list[Event]:
     """The block's start with an empty text, and its text as a delta: readers take a start's own text for nothing."""
-    start = with_data(event, splice(event.data, [Replace(("content_block",), text_block(""))]))
+    start = splice(event.data, [Replace(("content_block",), text_block(""))])
     delta = {"type": "content_block_delta", "index": document.get("index", 0)}
     delta["delta"] = {"type": "text_delta", "text": notice}
-    return start + encode("content_block_delta", orjson.dumps(delta))
+    return [Event(event.name, start), Event("content_block_delta", orjson.dumps(delta))]
 
 
 def text_block(text: str) -> bytes:

@@ -10,6 +10,7 @@ from proxy.codecs import Channel, Json, Kind, Path
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.openai_chat.calls import Calls
 from proxy.codecs.openai_chat.messages import REASONING, read_message
+from proxy.codecs.splicing import Remove
 from proxy.codecs.walk import Parts, array, table
 
 _GROWING: Final[Mapping[str, Channel]] = {
@@ -62,7 +63,8 @@ class Choice:
         if not copies:
             return
         bases = {base for base in self._channels.open_bases() if base[1] == self._number} | {("text", self._number)}
-        said.drop += [(self._channels.growing(base), copy) for base in sorted(bases, key=str) for copy in copies]
+        channels = [self._channels.growing(base) for base in sorted(bases, key=str)]
+        said.when_edited += [(channel, Remove(copy)) for channel in channels for copy in copies]
         if message is not None:
             parts = Parts()
             read_message(parts, message, (*path, "message"))

@@ -6,6 +6,7 @@ from typing import Final
 from proxy.codecs import Json, Path, Request, Response, ToolCall, ToolResult
 from proxy.codecs.history import History
 from proxy.codecs.openai_chat.messages import RESULT_ROLES, read_message
+from proxy.codecs.splicing import Change, Remove
 from proxy.codecs.walk import Parts, array, number, table, word
 from proxy.events import Usage
 
@@ -60,7 +61,7 @@ def read_response(document: Json) -> Response:
     root = table(document)
     parts = Parts()
     calls: list[ToolCall] = []
-    copies: list[tuple[int, Path]] = []
+    copies: list[tuple[int, Change]] = []
     stop: str | None = None
     for index, choice in enumerate(array(root.get("choices"))):
         path: Path = ("choices", index)
@@ -68,7 +69,7 @@ def read_response(document: Json) -> Response:
         members = table(choice)
         calls += read_message(parts, members.get("message"), (*path, "message"))
         mine = range(begin, len(parts.out)) if members.get("logprobs") is not None else ()
-        copies += [(part, (*path, "logprobs")) for part in mine]
+        copies += [(part, Remove((*path, "logprobs"))) for part in mine]
         parts.members(members, path, "other", "text", _CHOICE if mine else _CHOICE - {"logprobs"})
         if not members:
             parts.walk(choice, path, "other", "text")
@@ -77,7 +78,7 @@ def read_response(document: Json) -> Response:
     parts.members(root, (), "other", "text", skip)
     if not isinstance(document, dict):
         parts.walk_any(document, (), "other", "text")
-    return Response(word(root.get("model")), parts.out, calls, stop, read_usage(root), copies)
+    return Response(word(root.get("model")), parts.out, calls, stop, read_usage(root), when_edited=copies)
 
 
 def read_usage(root: Mapping[str, Json]) -> Usage | None:

@@ -6,9 +6,10 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Json
+from proxy.codecs.framings import Event
+from proxy.codecs.framings.sse import DONE
 from proxy.codecs.openai_chat.writer import say
 from proxy.codecs.splicing import Append, Change, Replace
-from proxy.codecs.sse import DONE, encode
 from proxy.codecs.walk import table
 
 
@@ -67,7 +68,7 @@ def message(model: str | None, text: str) -> bytes:
     return orjson.dumps(_envelope("chat.completion", model) | {"choices": [choice], "usage": usage})
 
 
-def message_stream(model: str | None, text: str) -> bytes:
+def message_stream(model: str | None, text: str) -> list[Event]:
     """The same as chunks, `[DONE]` included."""
     deltas: tuple[tuple[dict[str, Json], str | None], ...] = (
         ({"role": "assistant", "content": text}, None),
@@ -75,7 +76,7 @@ def message_stream(model: str | None, text: str) -> bytes:
     )
     chunks = [{"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]} for delta, reason in deltas]
     head = _envelope("chat.completion.chunk", model)
-    return b"".join(encode(None, orjson.dumps(head | chunk)) for chunk in chunks) + encode(None, DONE)
+    return [*(Event(None, orjson.dumps(head | chunk)) for chunk in chunks), Event(None, DONE)]
 
 
 def _envelope(kind: str, model: str | None) -> dict[str, Json]:

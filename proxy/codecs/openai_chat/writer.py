@@ -6,8 +6,8 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Channel, Json, Path, Reading, Response
+from proxy.codecs.framings import Event, Frame
 from proxy.codecs.splicing import Append, Change, Remove, Replace, TextChange, splice
-from proxy.codecs.sse import SseEvent, with_data
 from proxy.codecs.walk import array, number, table
 from proxy.decision import TextEdit
 
@@ -18,7 +18,7 @@ class Writer:
     def __init__(self) -> None:
         self._noticed: dict[Channel, int] = {}
 
-    def rewrite(self, event: SseEvent, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> bytes | None:
+    def rewrite(self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Event] | None:
         """See `StreamWriter`."""
         changes: list[Change] = []
         cut = [(path, channel) for path, channel in reading.entries if channel in cuts]
@@ -36,8 +36,8 @@ class Writer:
         if not changes:
             return None
         if cut and not kept and not notices and _nothing_else(document, reading):
-            return b""
-        return with_data(event, splice(event.data, changes))
+            return []
+        return [Event(event.name, splice(event.data, changes))]
 
     def _notice(self, channel: Channel, reading: Reading, cuts: Mapping[Channel, str]) -> str:
         after = any(opened.after_text for opened in reading.opens if opened.channel == channel)

@@ -5,9 +5,10 @@ Every byte of a stream is in exactly one event's `raw`, so that writing them in 
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final
 
 from proxy.codecs import DecodeError
+from proxy.codecs.framings import Event, Frame
 
 KEEPALIVE = b": keep-alive\n\n"
 """A comment: every reader skips it (§9.2.7 recommends one every 15 seconds or so)."""
@@ -21,19 +22,6 @@ MAX_EVENT = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
-class SseEvent(NamedTuple):
-    """One event, or what stands between events (comments, blank lines)."""
-
-    raw: bytes
-    """Its bytes, blank line included."""
-    name: str | None
-    """The `event:` field."""
-    data: bytes
-    """The `data:` lines joined by LF; b"" where there are none."""
-    is_comment: bool = False
-    """No `data:` line: nothing is dispatched."""
-
-
 # The usual two forms in one match; everything else goes the exact way.
 _PLAIN = re.compile(rb"(?:event: ?([^\r\n]*+)\n)?data: ?([^\r\n]*+)\n\n")
 # Atomic: the LF of a CRLF is never taken for a second line end.
@@ -42,8 +30,10 @@ _BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
-class SseReader:
-    """Cuts one stream into events, whatever pieces it comes in. DecodeError past `max_event` pending bytes."""
+class Sse:
+    """The framing of one stream. DecodeError past `max_event` pending bytes."""
+
+    keepalive: Final = KEEPALIVE
 
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self._buffer = bytearray()
@@ -57,11 +47,11 @@ class SseReader:
         """Bytes of the event that is not complete yet."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> list[SseEvent]:
+    def feed(self, data: bytes) -> list[Frame]:
         """The events that `data` completes."""
         if not data:
             return []
-        events: list[SseEvent] = []
+        events: list[Frame] = []
         most = len(self._buffer) + len(data)
         if self._after_cr:
             data = self._late_line_feed(data, events)
@@ -73,25 +63,25 @@ class SseReader:
             raise DecodeError(f"an event of more than {self._max_event} bytes")
         return events
 
-    def _exceeded(self, events: list[SseEvent]) -> bool:
+    def _exceeded(self, events: list[Frame]) -> bool:
         return len(self._buffer) > self._max_event or any(len(event.raw) > self._max_event for event in events)
 
-    def finish(self) -> list[SseEvent]:
+    def finish(self) -> list[Frame]:
         """What is left at the end of the stream, as an event: readers differ on whether it counts."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
         return [self._event(rest)] if rest else []
 
-    def _late_line_feed(self, data: bytes, events: list[SseEvent]) -> bytes:
+    def _late_line_feed(self, data: bytes, events: list[Frame]) -> bytes:
         # An event ended with CR at the end of a piece and was not held back for the LF that may belong to it.
         self._after_cr = False
         if not data.startswith(b"\n"):
             return data
-        events.append(SseEvent(b"\n", None, b"", is_comment=True))
+        events.append(Frame(b"\n", None, b"", is_comment=True))
         return data[1:]
 
-    def _extend(self, data: bytes, events: list[SseEvent]) -> None:
+    def _extend(self, data: bytes, events: list[Frame]) -> None:
         buffer = self._buffer
         buffer += data
         blank = _BLANK.search(buffer, self._searched)
@@ -103,14 +93,14 @@ class SseReader:
         self._searched = 0
         self._read(whole, events)
 
-    def _read(self, data: bytes, events: list[SseEvent]) -> None:
+    def _read(self, data: bytes, events: list[Frame]) -> None:
         plain, blank = _PLAIN.match, _BLANK.search
         position = 0
         while True:
             if match := plain(data, position):
                 self._begun = True
                 name, payload = match.groups()
-                events.append(SseEvent(match.group(), name.decode(errors="replace") if name else None, payload))
+                events.append(Frame(match.group(), name.decode(errors="replace") if name else None, payload))
             elif match := blank(data, position):
                 events.append(self._event(data[position : match.end()]))
             else:
@@ -122,7 +112,7 @@ class SseReader:
         else:
             self._after_cr = data.endswith(b"\r")
 
-    def _event(self, raw: bytes) -> SseEvent:
+    def _event(self, raw: bytes) -> Frame:
         content = raw
         if not self._begun:
             self._begun = True
@@ -134,7 +124,36 @@ class SseReader:
                 data.append(value)
             elif field == b"event":
                 name = value.decode(errors="replace")
-        return SseEvent(raw, name, b"\n".join(data), is_comment=not data)
+        return Frame(raw, name, b"\n".join(data), is_comment=not data)
+
+
+    def is_end(self, frame: Frame) -> bool:
+        """See `Framing`."""
+        return frame.data == DONE
+
+    def is_whole(self, frame: Frame) -> bool:
+        """See `Framing`."""
+        return is_whole(frame)
+
+    def outside(self, frame: Frame) -> bytes:
+        """See `Framing`."""
+        return outside(frame)
+
+    def unchanged(self, frame: Frame) -> bytes:
+        """See `Framing`."""
+        return frame.raw
+
+    def with_data(self, frame: Frame, data: bytes) -> bytes:
+        """See `Framing`."""
+        return with_data(frame, data)
+
+    def encode(self, event: Event) -> bytes:
+        """See `Framing`."""
+        return encode(event.name, event.data)
+
+    def dropped(self, frame: Frame) -> bytes:
+        """See `Framing`."""
+        return b""
 
 
 def _fields(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -148,7 +167,7 @@ _FRAMING = len(b"data: \n\n")
 _NAMED = len(b"event: \n") + _FRAMING
 
 
-def outside(event: SseEvent) -> bytes:
+def outside(event: Frame) -> bytes:
     """The lines of an event that are not its data: comments, ids, unknown fields. b"" for plain framing."""
     extra = len(event.raw) - len(event.data)
     if extra <= _FRAMING:
@@ -158,7 +177,7 @@ def outside(event: SseEvent) -> bytes:
     return b"\n".join(line for line in _LINE_END.split(event.raw) if not line.startswith(b"data"))
 
 
-def is_whole(event: SseEvent) -> bool:
+def is_whole(event: Frame) -> bool:
     """Whether a blank line ends it: readers drop what the end of the stream cuts off (WHATWG HTML §9.2.6)."""
     return event.raw.endswith((b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r\n"))
 
@@ -172,7 +191,7 @@ def encode(name: str | None, data: bytes) -> bytes:
 _DATA_LINE = re.compile(rb"(?:(?<=[\r\n])|\A)(?:\xef\xbb\xbf)?(data(?:: ?|(?=[\r\n]|\Z)))([^\r\n]*)(\r\n|\n|\r|\Z)")
 
 
-def with_data(event: SseEvent, data: bytes) -> bytes:
+def with_data(event: Frame, data: bytes) -> bytes:
     """The event's bytes with other data; other fields, line ends, and the blanks after the data (padding) stay.
 
     `data` is `event.data` as spliced: it has the same number of lines, or else is written as one line, its line ends

@@ -1,0 +1,141 @@
+"""What a codec offers: the functions of one wire format, in one frozen record. Types and defaults only.
+
+A format fills in what it has; what it lacks (calls that can be cut, a place for context) is said by the defaults here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import orjson
+
+from proxy.codecs import Channel, Json, Reading, Request, Response, ToolResult
+from proxy.codecs.framings import Event, Frame
+from proxy.codecs.splicing import Change, Replace, splice
+from proxy.codecs.trees import parse
+
+
+class StreamReader(Protocol):
+    """State of one response stream: which calls and blocks are open. One per response, fed in order."""
+
+    def read(self, event: Json) -> Reading:
+        """What one parsed event says. Unknown events yield all their strings as one-shot channels."""
+        ...
+
+    def finish(self) -> Reading:
+        """What the end of the stream closes."""
+        ...
+
+
+class StreamWriter(Protocol):
+    """Cuts tool calls out of one stream. One per response, given every event from the first cut on, in order."""
+
+    def rewrite(
+        self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
+    ) -> Sequence[Event] | None:
+        """The events that leave instead of `event`; an empty sequence drops it, None leaves it as it is.
+
+        `document` is `event.data` parsed. `cuts` maps each call that is denied to the notice that takes its place. The
+        first of the new events takes over the framing of `event` where it has the same name.
+        """
+        ...
+
+
+class Syntax(NamedTuple):
+    """How a document's bytes are read into a tree of dicts, lists and scalars, and changed in place.
+
+    Both raise as `trees.parse` and `splicing.splice` do; bytes outside of what a change names stay as they were.
+    """
+
+    parse: Callable[[bytes], Json]
+    splice: Callable[[bytes, Sequence[Change]], bytes]
+
+
+JSON = Syntax(parse, splice)
+
+
+class CutsNothing:
+    """The writer of formats whose streams carry no calls that a client carries out."""
+
+    def rewrite(
+        self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
+    ) -> Sequence[Event] | None:
+        """Leaves every event as it is."""
+        return None
+
+
+def _cut_nothing(document: Json, response: Response, cuts: Mapping[int, str]) -> list[Change]:
+    if cuts:
+        raise ValueError("this format has no tool calls")
+    return []
+
+
+def _no_place(document: Json, text: str) -> list[Change]:
+    raise ValueError("a request of this format has no place for a text")
+
+
+def _no_change(document: Json) -> list[Change]:
+    return []
+
+
+def _as_string(document: Json, result: ToolResult, text: str) -> list[Change]:
+    return [Replace(result.content, orjson.dumps(text))]
+
+
+def _says(model: str | None, text: str) -> bytes:
+    return orjson.dumps({"message": text})
+
+
+def _streams(model: str | None, text: str) -> Sequence[Event]:
+    return (Event(None, _says(model, text)),)
+
+
+def _never(document: Json) -> bool:
+    return False
+
+
+def problem(status: int, message: str) -> bytes:
+    """A problem (RFC 9457), for formats without an error shape of their own."""
+    return orjson.dumps({"type": "about:blank", "title": "refused by midstream", "status": status, "detail": message})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codec:
+    """One wire format. All functions are pure; none knows hosts or paths (`providers.yaml` does)."""
+
+    name: str
+    """As providers.yaml and events name it."""
+    read_request: Callable[[Json], Request]
+    read_response: Callable[[Json], Response]
+    stream_reader: Callable[[], StreamReader]
+    stream_writer: Callable[[], StreamWriter] = CutsNothing
+    refusal: Callable[[int, str], bytes] = problem
+    """(HTTP status, message): a denial as the provider's own error document."""
+    cut_calls: Callable[[Json, Response, Mapping[int, str]], list[Change]] = _cut_nothing
+    """Takes calls (indexes into `response.calls`) out of a whole response, a notice in the place of each."""
+    deny_result: Callable[[Json, ToolResult, str], list[Change]] = _as_string
+    """Puts a notice in the place of a tool result's content, in the shape the format has for it."""
+    inject: Callable[[Json, str], list[Change]] = _no_place
+    """Adds a text at the end of the last user turn. ValueError where the request has no place for it."""
+    ask_usage: Callable[[Json], list[Change]] = _no_change
+    """Makes a streamed answer end with its token counts, where the format leaves that to the request."""
+    message: Callable[[str | None, str], bytes] = _says
+    """(model, text): a whole response that says only `text` and ends the turn."""
+    message_stream: Callable[[str | None, str], Sequence[Event]] = _streams
+    """The same as the events of a complete stream."""
+    answer_calls: Callable[[Json, Request, Mapping[int, str]], bytes] | None = None
+    """For formats whose requests are tool calls (`Request.makes`): the answer to a request of which calls (indexes) are
+    denied, each with its notice, in the shape that the caller's model can read. Status 200."""
+    framings: tuple[Literal["sse", "lines", "array", "grpc"], ...] = ("sse",)
+    """How streams of this format may be framed. AWS event streams are recognised in every format by their type."""
+    syntax: Syntax = JSON
+    by_message: bool = False
+    """Each event of a stream is a document by itself, read by `read_response` (JSON-RPC); nothing grows over several."""
+    is_model: bool = True
+    """Requests ask a model: they are `pre_llm_request`, and spend from budgets."""
+    begins: Callable[[Json], bool] = _never
+    """WebSocket: whether this client message starts a new answer (`response.create`)."""
+    socket_refusal: Callable[[int, str], Sequence[bytes]] | None = None
+    """WebSocket: the messages that tell a client of a denial. None: the format does not travel over WebSocket."""
+    repeats: bool = False
+    """Streams repeat whole texts later (`Reading.repeats`), so that what a text said must be kept."""
