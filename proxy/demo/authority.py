@@ -4,6 +4,7 @@ Lives only as long as the stand-in. Nothing of midstream's own CA (`certs`) is u
 since one is what midstream trusts upstream and the other what agents trust.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -68,8 +69,10 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     )
 
 
-def _leaf(public_key: ec.EllipticCurvePublicKey, ca_key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    names = [*map(x509.DNSName, HOSTS), x509.IPAddress(ip_address("127.0.0.1"))]
+def _leaf(
+    public_key: ec.EllipticCurvePublicKey, ca_key: ec.EllipticCurvePrivateKey, hosts: Iterable[str]
+) -> x509.Certificate:
+    names = [*map(x509.DNSName, hosts), x509.IPAddress(ip_address("127.0.0.1"))]
     return (
         _builder("midstream stand-in provider", "midstream stand-in CA", public_key)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -82,12 +85,12 @@ def _leaf(public_key: ec.EllipticCurvePublicKey, ca_key: ec.EllipticCurvePrivate
     )
 
 
-def issue(folder: Path) -> Files:
-    """Make a CA and a leaf and write them to `folder` (made if missing): `ca.pem` and, private, `leaf.pem`."""
+def issue(folder: Path, hosts: Iterable[str] = HOSTS) -> Files:
+    """Make a CA and a leaf for `hosts` in `folder` (made if missing): `ca.pem` and, private, `leaf.pem`."""
     folder.mkdir(parents=True, exist_ok=True)
     ca_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_pem = _authority(ca_key).public_bytes(serialization.Encoding.PEM)
-    leaf_pem = _leaf(leaf_key.public_key(), ca_key).public_bytes(serialization.Encoding.PEM)
+    leaf_pem = _leaf(leaf_key.public_key(), ca_key, hosts).public_bytes(serialization.Encoding.PEM)
     key_pem = leaf_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

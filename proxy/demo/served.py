@@ -7,16 +7,17 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from proxy import config
 from proxy.demo import DemoError
-from proxy.demo.answers import Api
 
-_HOSTS: dict[Api, str] = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
+HOSTS = ("api.openai.com", "api.anthropic.com")
+"""The providers that the stand-in plays."""
+
 _READY = re.compile(r"127\.0\.0\.1:(\d+)")
 
 
@@ -42,24 +43,33 @@ class Served:
         return f"http://{credentials}127.0.0.1:{self.port}"
 
 
-def command(policies: Sequence[Path], upstream: str, upstream_ca: Path, state: Path) -> list[str]:
-    """The command line: both providers' hosts are sent to `upstream` (HOST:PORT), names and verification unchanged."""
+def command(
+    policies: Sequence[Path], upstream: str, upstream_ca: Path, state: Path, hosts: Iterable[str] = HOSTS
+) -> list[str]:
+    """The command line: `hosts` are sent to `upstream` (HOST:PORT), names and verification unchanged."""
     line = [sys.executable, "-m", "proxy", "serve", "--listen", "127.0.0.1:0", "--state", str(state)]
     line += ["--upstream-ca", str(upstream_ca)]
-    line += [f"--connect-to={host}={upstream}" for host in _HOSTS.values()]
+    line += [f"--connect-to={host}={upstream}" for host in hosts]
     return line + [f"--policy={policy}" for policy in policies]
 
 
 @contextmanager
 def serving(
-    policies: Sequence[Path], upstream: str, upstream_ca: Path, state: Path, *, grace: float = 5, within: float = 60
+    policies: Sequence[Path],
+    upstream: str,
+    upstream_ca: Path,
+    state: Path,
+    *,
+    hosts: Iterable[str] = HOSTS,
+    grace: float = 5,
+    within: float = 60,
 ) -> Iterator[Served]:
     """Start midstream, wait for its ready line at most `within` seconds, stop it with SIGTERM afterwards.
 
     Raises:
         StartError: it exited or stayed silent instead of getting ready.
     """
-    line = [*command(policies, upstream, upstream_ca, state), f"--grace={grace:g}"]
+    line = [*command(policies, upstream, upstream_ca, state, hosts), f"--grace={grace:g}"]
     with subprocess.Popen(  # noqa: S603 -- our own command
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_environment()
     ) as process:

@@ -14,11 +14,11 @@ import ssl
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import h11
 import orjson
@@ -28,21 +28,32 @@ from proxy.demo.answers import Raw, Received, Scenario, default_scenario
 from proxy.demo.connection import AbortedError, Connection
 from proxy.demo.replies import reply
 
+type Written = Callable[[Scenario, Received], Raw]
+"""What goes back for a request under a scenario, as bytes."""
+
 
 class StandIn:
     """The server. Attributes after entering: `port`, `ca_file`; `requests` grows as they arrive.
 
     `scenario` may be exchanged at any time. `ca_dir` keeps the certificates; by default they go with a temporary
-    folder on exit.
+    folder on exit. `hosts` are the names it has a certificate for, `written` routes requests and writes the answers.
     """
 
-    def __init__(self, scenario: Scenario = default_scenario, *, port: int = 0, ca_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario = default_scenario,
+        *,
+        port: int = 0,
+        ca_dir: Path | None = None,
+        hosts: Sequence[str] = authority.HOSTS,
+        written: Written = reply,
+    ) -> None:
         self.scenario = scenario
         self.requests: list[Received] = []
         self.port = port
         self.on_request: IO[str] | None = None
         """Where each request is logged as a JSON line; for runs in a process of their own."""
-        self._ca_dir = ca_dir
+        self._ca_dir, self._hosts, self._written = ca_dir, hosts, written
         self._files: authority.Files | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._stack = contextlib.AsyncExitStack()
@@ -61,7 +72,7 @@ class StandIn:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             folder = self._ca_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stand-in-")))
-            self._files = authority.issue(folder)
+            self._files = authority.issue(folder, self._hosts)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(self._files.leaf)
             context.set_alpn_protocols(["http/1.1"])
@@ -96,7 +107,7 @@ class StandIn:
             writer.close()
 
     def _reply(self, request: Received) -> Raw:
-        return reply(self.scenario, request)
+        return self._written(self.scenario, request)
 
     def _received(self, request: Received) -> None:
         """Record a request, before it is answered."""
@@ -108,9 +119,9 @@ class StandIn:
 
 
 @contextlib.contextmanager
-def in_thread(scenario: Scenario = default_scenario) -> Iterator[StandIn]:
-    """A stand-in on an event loop of its own thread, for code that blocks."""
-    stand_in, stop = StandIn(scenario), asyncio.Event()
+def in_thread(scenario: Scenario = default_scenario, **options: Any) -> Iterator[StandIn]:
+    """A stand-in on an event loop of its own thread, for code that blocks; `options` as `StandIn` takes them."""
+    stand_in, stop = StandIn(scenario, **options), asyncio.Event()
     loop: Future[asyncio.AbstractEventLoop] = Future()
 
     async def serve() -> None:
