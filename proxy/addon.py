@@ -14,14 +14,12 @@ from mitmproxy import connection, http
 
 from proxy import health
 from proxy.codecs import providers
-from proxy.context import Context, new_id
-from proxy.delivery import Delivery
-from proxy.encoding import BadEncoding, TooLarge, decode_body
+from proxy.context import new_id
 from proxy.events import Agent, Flow
 from proxy.exchange import Exchange, Refusal
-from proxy.guard import Guard
+from proxy.inspection import Inspection
 from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, GuardFailure
-from proxy.messages import credentials_required, is_for_us, is_media, plain, problem, replace_body, route_of, streams
+from proxy.messages import credentials_required, is_for_us, plain, problem, replace_body, route_of
 from proxy.services import Services
 from proxy.session import Session
 
@@ -36,10 +34,15 @@ STATE = "midstream.state"
 
 @dataclass(slots=True)
 class Inspected:
-    """A flow that is read: its exchange, and what must be settled when it ends."""
+    """A flow that is read: its inspection, and what must be settled when it ends."""
 
-    exchange: Exchange
+    inspection: Inspection
     session: Session
+
+    @property
+    def exchange(self) -> Exchange:
+        """What is decided of it."""
+        return self.inspection.exchange
 
 
 class Addon:
@@ -85,7 +88,7 @@ class Addon:
         agent = self._identify(flow, headers)
         if agent is None:
             return
-        route = route_of(flow)
+        route = route_of(flow, headers)
         if route is None:
             self._pass(flow, agent)
         else:
@@ -109,21 +112,12 @@ class Addon:
     def _inspect(self, flow: http.HTTPFlow, agent: Agent, headers: Mapping[str, str], route: providers.Route) -> None:
         """Begin the exchange that reads this flow, under the policy of now."""
         serving = self._services.serving
-        context = Context(
-            agent=agent,
-            flow=Flow(
-                id=new_id(),
-                host=flow.request.pretty_host,
-                method=flow.request.method,
-                path=flow.request.path.partition("?")[0],
-            ),
-            provider=route.provider,
-            format=route.codec,
-            headers=headers,
-        )
-        asks_usage = route.asks_usage and len(serving.budgets) > 0
-        exchange = Exchange(serving.runtime, providers.codec(route.codec), context, asks_usage=asks_usage)
-        flow.metadata[STATE] = Inspected(exchange, self._services.session(exchange, serving))
+        request = flow.request
+        where = Flow(id=new_id(), host=request.pretty_host, method=request.method, path=request.path.partition("?")[0])
+        counts = len(serving.budgets) > 0
+        inspection = Inspection.begin(serving.runtime, route, agent, where, headers, counts=counts)
+        exchange = inspection.exchange
+        flow.metadata[STATE] = Inspected(inspection, self._services.session(exchange, serving))
         flow.metadata[MAX_BODY] = serving.policy.limits.request_body
         flow.metadata[MAX_RESPONSE] = serving.policy.limits.response_body
         if route.codec is None and serving.policy.unrecognised == "deny":
@@ -137,22 +131,14 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is None or flow.response is not None:
             return None
-        message, exchange = flow.request, state.exchange
-        coding = exchange.context.headers.get("content-encoding", "")
-        try:
-            body = decode_body(message.raw_content or b"", coding, exchange.policy.limits.request_body)
-        except (BadEncoding, TooLarge) as error:
-            self._refuse(flow, exchange.refuse(413 if isinstance(error, TooLarge) else 400, f"[midstream] {error}"))
-            return None
-        if not body:
-            return None
-        outcome = exchange.on_request(body)
+        outcome = state.inspection.request(flow.request.raw_content or b"")
         if outcome.refusal is not None:
             self._refuse(flow, outcome.refusal)
             return None
         if outcome.body is not None:
-            replace_body(message, outcome.body)
-        return self._reserve(flow, state, len(body)) if state.session.budgeted else None
+            replace_body(flow.request, outcome.body)
+        size = state.inspection.size
+        return self._reserve(flow, state, size) if size and state.session.budgeted else None
 
     async def _reserve(self, flow: http.HTTPFlow, state: Inspected, size: int) -> None:
         denied = await state.session.reserve(size)
@@ -169,14 +155,17 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is None:
             response.stream = flow.request.stream
-        elif not flow.metadata.get("midstream.refused") and streams(response, state.exchange):
-            self._guard(flow, response, state)
+        elif not flow.metadata.get("midstream.refused"):
+            kind = response.headers.get("content-type", "")
+            if state.inspection.streams(response.status_code, kind):
+                self._guard(flow, response, state)
 
     def _guard(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
         policy = state.exchange.policy
         opened = state.session.failed_open if policy.failure == "open" else None
-        coding = response.headers.get("content-encoding", "")
-        flow.metadata[GUARD] = Delivery(Guard(state.exchange), coding, policy.limits.response_body, opened)
+        headers = response.headers
+        kind, coding = headers.get("content-type", ""), headers.get("content-encoding", "")
+        flow.metadata[GUARD] = state.inspection.delivery(kind, coding, opened)
         response.stream = True
         if response.headers.pop("content-length", None) is not None and flow.request.http_version == "HTTP/1.1":
             response.headers["transfer-encoding"] = "chunked"  # its length may change (RFC 9112 §6.1)
@@ -191,11 +180,9 @@ class Addon:
         state.session.end(flow.response.status_code)
 
     def _decide_response(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
-        coding = response.headers.get("content-encoding", "")
-        body = decode_body(response.raw_content or b"", coding, state.exchange.policy.limits.response_body)
-        if not body or (is_media(response) and body.lstrip()[:1] not in (b"{", b"[")):
-            return
-        outcome = state.exchange.on_response(body)
+        headers = response.headers
+        kind, coding = headers.get("content-type", ""), headers.get("content-encoding", "")
+        outcome = state.inspection.response(response.raw_content or b"", kind, coding)
         if outcome.refusal is not None:
             self._refuse(flow, outcome.refusal)
         elif outcome.body is not None:

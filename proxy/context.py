@@ -14,6 +14,7 @@ from ulid import ULID
 from proxy.codecs import Part
 from proxy.codecs import Request as ReadRequest
 from proxy.events import Agent, Event, EventPart, Flow, Point, Request
+from proxy.sessions import Kept
 
 SESSION_HEADERS: Final = (
     "x-claude-code-session-id",
@@ -56,14 +57,20 @@ class Context:
     turn: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, request: ReadRequest) -> None:
-        """Take over what the request says of model, session, run and turn."""
-        self.model = request.model
-        self.turn = request.turn
+    def read(self, request: ReadRequest, kept: Kept | None = None) -> None:
+        """Take over what the request says of model, session, run and turn.
+
+        `kept`: what is known of the answer it goes on with; such a request carries only what is new.
+        """
+        self.model = request.model or self.model
+        self.turn = request.turn + (kept.turn if kept else 0)
         own = next((self.headers[name] for name in SESSION_HEADERS if self.headers.get(name)), request.session)
         prompts = [part.text[:TOLD_APART_BY] for part in request.parts if part.role == "user" and part.kind == "text"]
-        self.session = own or fingerprint(self.agent.id, *prompts[:1])
-        self.run = fingerprint(self.session, str(len(prompts)), *prompts[-1:])
+        self.session = own or (kept.session if kept else fingerprint(self.agent.id, *prompts[:1]))
+        if kept is None:
+            self.run = fingerprint(self.session, str(len(prompts)), *prompts[-1:])
+        else:
+            self.run = fingerprint(self.session, kept.run, *prompts[-1:]) if prompts else kept.run
 
     def event(self, point: Point, intent: str, **fields: Any) -> Event:
         """A new event at `point`. `intent` names what is being done, so that a retry has the same invocation key."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.encoding import StreamDecoder, StreamEncoder
-from proxy.guard import Guard
 from proxy.stream_judge import StreamRefusedError
+from proxy.streamed import Streamed
 
 
 class Delivery:
@@ -19,7 +19,7 @@ class Delivery:
     waiting: Final = False
 
     def __init__(
-        self, guard: Guard, content_encoding: str, limit: int, opened: Callable[[Exception], None] | None
+        self, guard: Streamed, content_encoding: str, limit: int, opened: Callable[[Exception], None] | None
     ) -> None:
         """`limit`: decoded bytes allowed in all. `opened` is told of a failure the policy lets pass; None: closed."""
         coded = content_encoding.strip().lower() not in ("", "identity")

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from proxy import texts
-from proxy.codecs import AmbiguousError, Codec, DecodeError, Json, Part, Path, Request, Response, splicing, trees
-from proxy.codecs.splicing import Change, Remove, Replace
+from proxy.codecs import AmbiguousError, DecodeError, Json, Part, Reading, Request, Response
+from proxy.codecs.codec import Codec
+from proxy.codecs.splicing import Change
 from proxy.context import Context, fingerprint, parts_view, request_view
 from proxy.decision import Verdict
 from proxy.effects.redact import apply
 from proxy.events import Point, Tool, ToolResult
 from proxy.events import Response as ResponseView
-from proxy.judge import INJECTION, Found, Judge, Ordered, Runtime, notice
+from proxy.judge import Found, Judge, Ordered, Runtime, notice
+from proxy.lifecycle import Lifecycle
+from proxy.sessions import Kept
 
 STOP_RETRYING: Final = (("x-should-retry", "false"),)
 """With 400, this header and the provider's error JSON agents stop at once and show the message (clients-notes)."""
@@ -55,6 +56,7 @@ class Exchange:
         self.policy = runtime.policy
         self.context = context
         self.codec = codec
+        self.lifecycle = Lifecycle(self.judge)
         self.request: Request | None = None
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = STOP_RETRYING) -> Refusal:
@@ -66,62 +68,78 @@ class Exchange:
     def on_request(self, body: bytes) -> Outcome:
         """Decide a whole request body, decoded of any content-encoding."""
         try:
-            document = trees.parse(body)
+            document = self.codec.syntax.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
         request = self.request = self.codec.read_request(document)
-        self.context.read(request)
-        units = texts.units(request.parts)
-        found = self.judge.scan(units, self.policy.classes_at(Point.PRE_LLM_REQUEST))
-        changes, ordered = self._judge_results(request, units)
-        refusal, more_changes, more = self._judge_request(request, document, body, found)
+        self._place(request)
+        refusal, changes, ordered = self._decide_request(request, document, body)
         if refusal:
             return Outcome(refusal=refusal)
         counting = self.codec.ask_usage(document) if self._asks_usage else []
         self.hides_usage = bool(counting)
-        return self._spliced(body, request.parts, ordered + more, [*changes, *more_changes, *counting])
+        return self._spliced(body, request.parts, ordered, [*changes, *counting])
 
-    def _judge_results(self, request: Request, units: Sequence[texts.Unit]) -> tuple[list[Change], list[Ordered]]:
+    def _place(self, request: Request) -> None:
+        """Session, run and turn of a request, and what is known of the answer that it goes on with."""
+        kept = self.judge.runtime.sessions.followed(self.context.agent.id, request.follows)
+        self.context.read(request, kept)
+        if kept is not None:
+            self.judge.pseudonyms.adopt(kept.values)
+
+    def _decide_request(
+        self, request: Request, document: Json, body: bytes
+    ) -> tuple[Refusal | None, list[Change], list[Ordered]]:
+        """Every event of a request: what a refusal says of it, or the changes and edits."""
+        if self.codec.is_model:
+            self.lifecycle.begins(request)
+        units = texts.units(request.parts)
+        found = self.judge.scan(units, self.policy.classes_at(Point.PRE_LLM_REQUEST))
+        changes, ordered = self._judge_results(request, document, units)
+        self.lifecycle.results_decided(request)
+        refusal, more_changes, more = self._judge_request(request, document, body, found)
+        return refusal, changes + more_changes, ordered + more
+
+    def _judge_results(
+        self, request: Request, document: Json, units: Sequence[texts.Unit]
+    ) -> tuple[list[Change], list[Ordered]]:
         """`post_tool_execution` for every result: a denied one becomes a notice, so that the run can go on."""
         changes: list[Change] = []
         ordered: list[Ordered] = []
-        if not (request.results and self.policy.rules_at(Point.POST_TOOL_EXECUTION)):
+        if not (request.results and self.judge.tells(Point.POST_TOOL_EXECUTION)):
             return changes, ordered
-        by_part: dict[int, list[texts.Unit]] = {}
-        for unit in units:
-            by_part.setdefault(unit.part, []).append(unit)
-        classes = self.policy.classes_at(Point.POST_TOOL_EXECUTION)
+        by_part = texts.by_part(units)
         for result in request.results:
             mine = [unit for index in result.parts for unit in by_part.get(index, ())]
-            found = self.judge.scan(mine, classes)
-            if INJECTION in classes:
-                found += self.judge.scan_tool_output(mine, request.tools)
             name, arguments = request.calls.get(result.call_id, (result.name, {}))
             shown = ToolResult(parts=parts_view([request.parts[i] for i in result.parts]), is_error=result.is_error)
-            tool = Tool(call_id=result.call_id, name=name or result.name, arguments=dict(arguments), result=shown)
-            decision, edits = self.judge.decide(
-                Point.POST_TOOL_EXECUTION, result.call_id, found, quiet=not result.new, tool=tool
+            tool = Tool(
+                call_id=result.call_id,
+                name=name or result.name,
+                arguments=dict(arguments),
+                server=result.server,
+                result=shown,
             )
-            if decision.verdict is Verdict.DENY:
-                text = notice(decision, f"the result of {tool.name}")
-                changes.append(Replace(result.content, orjson.dumps(text)))
-            else:
-                ordered += edits
+            denied, edits = self.judge.decide_result(tool, mine, request.tools, quiet=not result.new)
+            if denied is not None:
+                changes += self.codec.deny_result(document, result, denied)
+            ordered += edits
         return changes, ordered
 
     def _judge_request(
         self, request: Request, document: Json, body: bytes, found: Sequence[Found]
     ) -> tuple[Refusal | None, list[Change], list[Ordered]]:
         """`pre_llm_request`: the whole request, after its tool results were decided."""
-        if not self.policy.rules_at(Point.PRE_LLM_REQUEST):
+        if not self.judge.tells(Point.PRE_LLM_REQUEST):
             return None, [], []
-        view = request_view(request) if self.policy.reads_events(Point.PRE_LLM_REQUEST) else None
+        shown = self.judge.runtime.watch is not None or self.policy.reads_events(Point.PRE_LLM_REQUEST)
+        view = request_view(request) if shown else None
         decision, ordered = self.judge.decide(Point.PRE_LLM_REQUEST, fingerprint(body), found, request=view)
         if decision.verdict is Verdict.DENY:
             return self.refuse(decision.status or 400, notice(decision, "this request")), [], []
         try:
             # What no codec reads does not reach a model, as far as anybody knows: there is no place for context.
-            texts_to_add = decision.inject if self.context.format is not None else ()
+            texts_to_add = decision.inject if self.codec.is_model else ()
             changes = [change for text in texts_to_add for change in self.codec.inject(document, text)]
         except ValueError as error:
             return self.refuse(400, f"[midstream] The policy adds context to this request, but {error}"), [], []
@@ -132,29 +150,52 @@ class Exchange:
     def on_response(self, body: bytes) -> Outcome:
         """Decide a whole response body, decoded of any content-encoding."""
         try:
-            document = trees.parse(body)
+            document = self.codec.syntax.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.POST_LLM_RESPONSE, error)
         response = self.codec.read_response(document)
         self._tally(response)
+        return self._decide_response(response, document, body)
+
+    def _decide_response(self, response: Response, document: Json, body: bytes) -> Outcome:
         units = texts.units(response.parts)
         found = self.judge.scan(units, self.judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION))
         refusal, ordered = self._judge_response(response, found)
         if refusal:
             return Outcome(refusal=refusal)
-        cuts, more = self._judge_calls(response, found)
+        refusal, cuts, more = self._judge_calls(response, found)
+        if refusal:
+            return Outcome(refusal=refusal)
         ordered += more + self.judge.restorations(found)
         changes = self.codec.cut_calls(document, response, cuts) if cuts else []
-        return self._spliced(body, response.parts, ordered, changes, response.drop_on_edit)
+        return self._spliced(body, response.parts, ordered, changes, response.when_edited)
 
     def _tally(self, response: Response) -> None:
         tally = self.judge.tally
         tally.usage, tally.stop_reason = response.usage, response.stop_reason
         tally.output_chars = sum(len(part.text) for part in response.parts)
         self.context.model = self.context.model or response.model
+        self._keep(response.keeps)
+
+    def note(self, reading: Reading) -> None:
+        """What one event of a stream says of the answer as a whole."""
+        tally = self.judge.tally
+        tally.usage = reading.usage or tally.usage
+        tally.stop_reason = reading.stop_reason or tally.stop_reason
+        tally.output_chars += sum(len(fragment.text) for fragment in reading.fragments)
+        self.context.model = self.context.model or reading.model
+        if reading.keeps:
+            self._keep(reading.keeps)
+
+    def _keep(self, name: str | None) -> None:
+        """Remember what a later request needs that goes on with this answer."""
+        if name:
+            context = self.context
+            kept = Kept(context.session, context.run, context.turn + 1, dict(self.judge.pseudonyms.values))
+            self.judge.runtime.sessions.keep(context.agent.id, name, kept)
 
     def _judge_response(self, response: Response, found: Sequence[Found]) -> tuple[Refusal | None, list[Ordered]]:
-        if not self.policy.rules_at(Point.POST_LLM_RESPONSE):
+        if not self.judge.tells(Point.POST_LLM_RESPONSE):
             return None, []
         wanted = self.policy.classes_at(Point.POST_LLM_RESPONSE)
         mine = [item for item in found if item.finding.cls in wanted]
@@ -164,18 +205,31 @@ class Exchange:
             return self.refuse(decision.status or 400, notice(decision, "the model's answer")), []
         return None, ordered
 
-    def _judge_calls(self, response: Response, found: Sequence[Found]) -> tuple[dict[int, str], list[Ordered]]:
-        """`pre_tool_execution` for every call: notices of the denied ones by their index, and edits of the others."""
+    def _judge_calls(
+        self, response: Response, found: Sequence[Found]
+    ) -> tuple[Refusal | None, dict[int, str], list[Ordered]]:
+        """`pre_tool_execution` for every call: notices of the denied ones by their index, and edits of the others.
+
+        A denied call that the provider has carried out already denies the whole answer.
+        """
         wanted = self.policy.classes_at(Point.PRE_TOOL_EXECUTION)
         cuts: dict[int, str] = {}
         ordered: list[Ordered] = []
+        by_part: dict[int, list[Found]] = {}
+        for item in found:
+            if item.finding.cls in wanted:
+                by_part.setdefault(item.unit.part, []).append(item)
         for index, call in enumerate(response.calls):
-            mine = [item for item in found if item.unit.part in call.parts and item.finding.cls in wanted]
-            denied, edits = self.judge.decide_call(call.call_id, call.name, call.arguments, mine)
+            mine = [item for part in call.parts for item in by_part.get(part, ())]
+            denied, edits = self.judge.decide_call(call.call_id, call.name, call.arguments, mine, server=call.server)
+            if denied is not None and call.by_provider:
+                return self.refuse(400, denied), {}, []
             if denied is not None:
                 cuts[index] = denied
+            elif not call.by_provider:
+                self.lifecycle.called(Tool(call_id=call.call_id, name=call.name, arguments=dict(call.arguments)))
             ordered += edits
-        return cuts, ordered
+        return None, cuts, ordered
 
     # shared
 
@@ -219,17 +273,17 @@ class Exchange:
         parts: Sequence[Part],
         ordered: Sequence[Ordered],
         changes: Sequence[Change],
-        copies: Sequence[tuple[int, Path]] = (),
+        when_edited: Sequence[tuple[int, Change]] = (),
     ) -> Outcome:
         """The body with everything spliced in. Edits inside a value that is replaced or removed go with it.
 
-        `copies` are repetitions of a part's text (log-probabilities), removed where that part is edited.
+        `when_edited`: what follows from an edit of a part (repetitions by token, offsets into it).
         """
         edits = self.judge.edits(ordered)
-        edited = {unit.part for unit, _ in edits}
-        dropped = [Remove(path) for part, path in copies if part in edited]
-        every = [*changes, *texts.changes(parts, edits), *dropped]
-        return Outcome(body=splicing.splice(body, every)) if every else UNTOUCHED
+        edited = {unit.part for unit, unit_edits in edits if unit_edits}
+        following = dict.fromkeys(change for part, change in when_edited if part in edited)
+        every = [*changes, *texts.changes(parts, edits), *following]
+        return Outcome(body=self.codec.syntax.splice(body, every)) if every else UNTOUCHED
 
 
 def _is_prose(body: bytes) -> bool:

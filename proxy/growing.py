@@ -3,6 +3,7 @@
 Offsets only; what is looked for and what is done about it is `guard`'s and `judge`'s.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -41,15 +42,42 @@ class Growing:
     """Of a tool call: every edit ordered so far, of which `edits` are made."""
     edits: list[TextEdit] = field(default_factory=list)
     """Sorted and disjoint; those that have left are dropped."""
+    made: list[TextEdit] = field(default_factory=list)
+    """All of them, those that have left too; kept only with `kept`."""
+    kept: list[str] | None = None
+    """The whole text, where the format repeats it later."""
     edited: bool = False
     """Something of it left changed: copies of the text must not follow."""
+
+    @property
+    def has_edits(self) -> bool:
+        """Whether any edit was ordered that may still have to be made."""
+        return bool(self.edits or self.made)
+
+    @property
+    def ready(self) -> bool:
+        """Everything that came so far is decided."""
+        return self.settled if self.kind == CALL else self.decided >= self.length
 
     def grow(self, path: Path, text: str) -> "Stretch":
         """Add what one event carries at `path`."""
         start = self.length
         self.length = end = start + len(text)
         self.pending.append(text)
+        if self.kept is not None:
+            self.kept.append(text)
         return Stretch(self, path, start, end)
+
+    def order(self, edits: Sequence[TextEdit]) -> None:
+        """More edits, behind those there are."""
+        self.edits += edits
+        if self.kept is not None:
+            self.made += edits
+
+    def reorder(self, edits: Sequence[TextEdit]) -> None:
+        """These edits instead of all there were. Nothing of the text has left yet."""
+        self.edits = sorted(edits)
+        self.made = list(self.edits) if self.kept is not None else []
 
     def take(self) -> str:
         """What came since the last call."""
@@ -91,6 +119,28 @@ class Stretch(NamedTuple):
     def _ends_with(self, edit: TextEdit) -> bool:
         """An insertion at the very end of the whole text belongs to the last stretch that carries any of it."""
         return edit.start == edit.end == self.end == self.growing.length and self.end > self.start
+
+
+class Repeat(NamedTuple):
+    """The whole of a text once more, carried at `path` by an event that came after the text was complete."""
+
+    growing: Growing
+    path: Path
+    revise: Callable[[], Sequence[TextEdit]]
+
+    @property
+    def ready(self) -> bool:
+        """The text is decided."""
+        return self.growing.ready
+
+    def edits(self) -> tuple[TextEdit, ...]:
+        """The edits of the text, in this copy's offsets."""
+        edits = tuple(self.revise())
+        self.growing.edited |= bool(edits)
+        return edits
+
+
+type Piece = Stretch | Repeat
 
 
 def _left_behind(edit: TextEdit, start: int) -> bool:

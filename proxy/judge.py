@@ -19,6 +19,7 @@ from proxy.effects.pseudonymise import Pseudonyms
 from proxy.effects.redact import apply, text_edits
 from proxy.events import Event, FindingRef, Point, Tool, Usage
 from proxy.policy import Policy
+from proxy.sessions import Sessions
 from proxy.texts import Unit
 
 INJECTION: Final = "injection"
@@ -38,6 +39,10 @@ class Runtime:
     """The deployment's key: pseudonyms and the hashes of findings."""
     record: Callable[[Event, Decision], None]
     """Appends an audit record of a decision."""
+    watch: Callable[[Event, Decision], None] | None = None
+    """Is shown every event with its decision, whether or not any rule asks for it."""
+    sessions: Sessions = field(default_factory=Sessions)
+    """The sessions and runs seen so far."""
 
 
 class Found(NamedTuple):
@@ -100,28 +105,78 @@ class Judge:
 
     # deciding
 
+    def tells(self, point: Point) -> bool:
+        """Whether anybody wants to know of events at `point`."""
+        return self.runtime.watch is not None or bool(self.policy.rules_at(point))
+
     def decide(
-        self, point: Point, intent: str, found: Sequence[Found], *, quiet: bool = False, **fields: Any
+        self,
+        point: Point,
+        intent: str,
+        found: Sequence[Found],
+        *,
+        quiet: bool = False,
+        shown: bool = True,
+        **fields: Any,
     ) -> tuple[Decision, list[Ordered]]:
-        """Decide one event over `found`. `quiet`: an earlier turn's decision again, neither counted nor recorded."""
+        """Decide one event over `found`. `quiet`: an earlier turn's decision again, neither counted nor recorded.
+
+        `shown`: whether a watcher is shown it; not where the event is only a part of one that is still to come.
+        """
         told = [item for item in found if item.finding.cls != PSEUDONYM]
         event = self.context.event(point, intent, findings=tuple(map(self._reference, told)), **fields)
         positions = [PartFinding(index, item.finding) for index, item in enumerate(told)]
         decision = engine.decide(self.policy, event, positions)
         if not quiet:
             self._note(event, decision, told)
+        if shown and not quiet and self.runtime.watch is not None:
+            self.runtime.watch(event, decision)
         return decision, [Ordered(told[edit.part].unit, edit.finding, edit.edit) for edit in decision.edits]
 
+    def show(self, point: Point, intent: str, found: Sequence[Found], **fields: Any) -> None:
+        """Show a watcher an event as a whole whose findings were decided one by one."""
+        if self.runtime.watch is not None:
+            told = [item for item in found if item.finding.cls != PSEUDONYM]
+            event = self.context.event(point, intent, findings=tuple(map(self._reference, told)), **fields)
+            positions = [PartFinding(index, item.finding) for index, item in enumerate(told)]
+            self.runtime.watch(event, engine.decide(self.policy, event, positions))
+
     def decide_call(
-        self, call_id: str, name: str, arguments: Mapping[str, Any], found: Sequence[Found], *, quiet: bool = False
+        self,
+        call_id: str,
+        name: str,
+        arguments: Mapping[str, Any],
+        found: Sequence[Found],
+        *,
+        quiet: bool = False,
+        **fields: Any,
     ) -> tuple[str | None, list[Ordered]]:
-        """Decide `pre_tool_execution`: the notice that replaces a denied call (else None), and the edits."""
-        if not self.policy.rules_at(Point.PRE_TOOL_EXECUTION):
+        """Decide `pre_tool_execution`: the notice that replaces a denied call (else None), and the edits.
+
+        `fields`: what else the event says of the tool (`transport`, `server`).
+        """
+        if not self.tells(Point.PRE_TOOL_EXECUTION):
             return None, []
-        tool = Tool(call_id=call_id, name=name, arguments=self.restored(dict(arguments)))
+        tool = Tool(call_id=call_id, name=name, arguments=self.restored(dict(arguments)), **fields)
         decision, ordered = self.decide(Point.PRE_TOOL_EXECUTION, call_id, found, quiet=quiet, tool=tool)
         denied = decision.verdict is Verdict.DENY
         return (notice(decision, f"the call of {name}") if denied else None), ordered
+
+    def decide_result(
+        self, tool: Tool, units: Sequence[Unit], offered: Sequence[str], *, quiet: bool = False
+    ) -> tuple[str | None, list[Ordered]]:
+        """Decide `post_tool_execution`: the notice that replaces a denied result (else None), and the edits.
+
+        `offered`: the tools that the reader of the result may call.
+        """
+        classes = self.policy.classes_at(Point.POST_TOOL_EXECUTION)
+        found = self.scan(units, classes)
+        if INJECTION in classes:
+            found += self.scan_tool_output(units, offered)
+        decision, edits = self.decide(Point.POST_TOOL_EXECUTION, tool.call_id, found, quiet=quiet, tool=tool)
+        if decision.verdict is Verdict.DENY:
+            return notice(decision, f"the result of {tool.name}"), []
+        return None, edits
 
     def _note(self, event: Event, decision: Decision, found: Sequence[Found]) -> None:
         self.tally.findings.update(item.finding.kind for item in found)

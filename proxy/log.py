@@ -151,7 +151,7 @@ def _error(record: logging.LogRecord) -> BaseException | None:
 
 
 def _place(trace: TracebackType | None) -> str:
-    """`proxy/codecs/sse.py:41 in read`: where it was raised."""
+    """`proxy/codecs/trees.py:41 in read`: where it was raised."""
     frames = traceback.extract_tb(trace, limit=-1)
     return f"{_short(frames[0].filename)}:{frames[0].lineno} in {frames[0].name}" if frames else ""
 

@@ -3,11 +3,12 @@
 Functions of one flow or message each. What is decided about it, and when, is the addon's and what stands behind it.
 """
 
+from collections.abc import Mapping
+
 import orjson
 from mitmproxy import http
 
 from proxy.codecs import providers
-from proxy.exchange import Exchange
 from proxy.identity import REALM
 
 
@@ -29,27 +30,14 @@ def is_for_us(flow: http.HTTPFlow) -> bool:
     return flow.request.port == own[1] and flow.request.host in (own[0], "localhost")
 
 
-def route_of(flow: http.HTTPFlow) -> providers.Route | None:
+def route_of(flow: http.HTTPFlow, headers: Mapping[str, str]) -> providers.Route | None:
     """The provider's row for this flow: by where it goes, and by every name it goes by."""
     request = flow.request
     for host in dict.fromkeys((request.host, request.pretty_host, flow.client_conn.sni or request.host)):
-        route = providers.match(host, request.method, request.path)
+        route = providers.match(host, request.method, request.path, headers)
         if route is not None:
             return route
     return None
-
-
-def streams(response: http.Response, exchange: Exchange) -> bool:
-    """Whether this response is to be guarded as a stream. Content types lie: the guard looks at the first byte."""
-    if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
-        return True
-    return bool(exchange.request and exchange.request.stream and 200 <= response.status_code < 300)
-
-
-def is_media(response: http.Response) -> bool:
-    """Whether a response says that it is an image, a sound or a font."""
-    kind: str = response.headers.get("content-type", "").lower()
-    return kind.startswith(("image/", "audio/", "video/", "font/"))
 
 
 def replace_body(message: http.Message, body: bytes) -> None:

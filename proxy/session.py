@@ -46,7 +46,7 @@ class Session:
         return len(self._budgets) > 0 and self._is_model_request(path)
 
     def _is_model_request(self, path: str) -> bool:
-        return self._exchange.context.format is not None and not path.endswith(FREE)
+        return self._exchange.codec.is_model and not path.endswith(FREE)
 
     async def reserve(self, size: int) -> Unaffordable | None:
         """Hold the estimated spending of a request of `size` bytes; why it may not go up, else None."""
@@ -109,6 +109,7 @@ class Session:
         if self._ended:
             return
         self._ended = True
+        self._exchange.lifecycle.ends(status, refused=self._refusal is not None)
         self._spent = self._cost()
         self._count()
         self._books.audit.append(self._record(status))

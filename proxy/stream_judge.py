@@ -12,13 +12,14 @@ from typing import Final
 import orjson
 
 from proxy import texts
-from proxy.codecs import Channel, OpenCall, Path, Reading
+from proxy.codecs import Channel, Fragment, OpenCall, Path, Reading
+from proxy.codecs.splicing import Change
 from proxy.codecs.walk import arguments as read_arguments
 from proxy.decision import Decision, Finding, TextEdit, Verdict
-from proxy.events import EventPart, Point
+from proxy.events import EventPart, Point, Tool
 from proxy.events import Response as ResponseView
 from proxy.exchange import Exchange
-from proxy.growing import CALL, Growing, Stretch
+from proxy.growing import CALL, Growing, Piece, Repeat, Stretch
 from proxy.judge import PSEUDONYM, Found, Ordered, notice
 from proxy.texts import Unit
 
@@ -37,18 +38,24 @@ class StreamJudge:
         self._judge = exchange.judge
         self._context = context = exchange.context
         self._policy = policy = exchange.policy
+        self._lifecycle = exchange.lifecycle
         self.holds = policy.must_hold(context.agent.id, context.provider, context.model)
         """Whether nothing may leave before the whole answer was decided."""
         self.cuts: dict[Channel, str] = {}
         """Denied calls, and the notice in the place of each."""
         self._channels: dict[Channel, Growing] = {}
+        self._repeats = exchange.codec.repeats
+        self._told: dict[Channel, Growing] = {}
+        """Of formats that repeat whole texts: every text of this answer, complete or not."""
         self._touched: dict[Channel, Growing] = {}
         self._numbers = count()
         self._held: list[Growing] = []
         self._found: list[Found] = []
         self._answer_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE)
         self._call_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
-        self._decides_calls = bool(policy.rules_at(Point.PRE_TOOL_EXECUTION)) or bool(self._call_classes)
+        self._watched = self._judge.runtime.watch is not None
+        self._keeps_texts = self.holds or self._watched
+        self._decides_calls = self._judge.tells(Point.PRE_TOOL_EXECUTION) or bool(self._call_classes)
 
     @property
     def looks(self) -> bool:
@@ -63,23 +70,47 @@ class StreamJudge:
 
     # what comes in
 
-    def read(self, reading: Reading) -> tuple[list[Stretch], list[tuple[Growing, Path]]]:
-        """What one event carries: stretches of texts, and copies of texts that go where the text was edited."""
+    def read(self, reading: Reading) -> tuple[list[Piece], list[tuple[Growing, Change]]]:
+        """What one event carries: pieces of texts, and changes that follow where a text was edited."""
         for channel in reading.sealed:
             self._growing(channel).scanner = None
-        stretches = [self._open(opened) for opened in reading.opens]
-        stretches += [self.grow(channel, path, text) for channel, path, text in reading.fragments]
-        if stretches and reading.opens:
+        pieces: list[Piece] = [self._open(opened) for opened in reading.opens]
+        pieces += [self.grow(channel, path, text) for channel, path, text in reading.fragments]
+        if pieces and reading.opens:
             self._note_owners(reading)
-        copies = [(self._growing(channel), path) for channel, path in reading.drop_on_edit]
+        copies = [
+            (self._told.get(channel) or self._growing(channel), change) for channel, change in reading.when_edited
+        ]
         if reading.closes:
             self.close(reading.closes)
-        return stretches, copies
+        if reading.repeats:
+            pieces += [self._repeat(repeated) for repeated in reading.repeats]
+        return pieces, copies
+
+    def _repeat(self, repeated: Fragment) -> Piece:
+        """A copy of a text that was told: edited alike. What says something else is a text of its own."""
+        channel, path, text = repeated
+        self.close((channel,))
+        told = self._told.get(channel)
+        if told is None or told.kept is None:
+            return self.read_once(str(channel[0]), path, text)
+        whole = "".join(told.kept)
+        if text == whole:
+            return Repeat(told, path, lambda: told.made)
+        if told.kind != CALL:
+            return self.read_once(told.kind, path, text)
+        if texts.parsed(text) != texts.parsed(whole):
+            raise StreamRefusedError("the arguments of a tool call are told twice and differ")
+        return Repeat(told, path, lambda: self._edits_of(told, text))
 
     def read_opaque(self, text: str) -> Stretch:
         """An event that no codec can read, as one text that is complete."""
-        channel: Channel = ("opaque", next(self._numbers))
-        stretch = self.grow(channel, (), text)
+        return self.read_once("opaque", (), text)
+
+    def read_once(self, kind: str, path: Path, text: str) -> Stretch:
+        """A text that is complete in one event."""
+        channel: Channel = (kind, "once", "of", next(self._numbers))
+        stretch = self.grow(channel, path, text)
         self.close((channel,))
         return stretch
 
@@ -106,12 +137,20 @@ class StreamJudge:
     def finish(self) -> str | None:
         """Everything is complete. The notice that replaces the whole answer where it is denied, else None."""
         self.close(tuple(self._channels))
-        return self._decide_held() if self.holds else None
+        if self.holds:
+            return self._decide_held()
+        if self._watched:
+            self._judge.show(Point.POST_LLM_RESPONSE, self._context.run, self._found, response=self._view())
+        return None
 
     def _open(self, opened: OpenCall) -> Stretch:
         growing = self._touched[opened.channel] = self._growing(opened.channel)
         growing.call = opened
         return Stretch(growing, (), 0, 0)  # carries no text, but must not leave before the call is decided
+
+    def _known(self, channel: Channel) -> Growing:
+        """A text that may be complete already."""
+        return self._told.get(channel) or self._growing(channel)
 
     def _growing(self, channel: Channel) -> Growing:
         growing = self._channels.get(channel)
@@ -120,8 +159,11 @@ class StreamJudge:
             looked_for = self._answer_classes if kind != CALL else None
             scanner = self._judge.runtime.detectors.stream(looked_for) if looked_for else None
             growing = self._channels[channel] = Growing(next(self._numbers), kind, scanner)
+            if self._repeats:
+                growing.kept = []
+                self._told[channel] = growing
             growing.settled = kind == CALL and not self._decides_calls
-            if self.holds:
+            if self._keeps_texts:
                 self._held.append(growing)
         return growing
 
@@ -142,7 +184,7 @@ class StreamJudge:
                 self._decide_call(channel, growing)
             return
         piece = growing.take()
-        if self.holds:
+        if self._keeps_texts:
             growing.shown.append(piece)
         if growing.scanner is None:
             growing.decided = growing.length
@@ -163,25 +205,28 @@ class StreamJudge:
             unit = Unit(growing.number, text[: upto - base], base=base)
             found = [Found(unit, item._replace(start=item.start - base, end=item.end - base)) for item in findings]
             for _, edits in self._judge.edits(self._ordered(found)):
-                growing.edits += _shifted(edits, base)
+                growing.order(_shifted(edits, base))
 
     def _ordered(self, found: Sequence[Found]) -> list[Ordered]:
         """The edits that the policy orders for findings; none yet where the whole answer is decided at its end."""
-        if self.holds:
+        if self._keeps_texts:
             self._found += found
+        if self.holds:
             return []
         ordered = self._judge.restorations(found)
         if self._policy.rules_at(Point.POST_LLM_RESPONSE):
             for item in found:
                 if item.finding.cls != PSEUDONYM:
-                    decision, edits = self._decide_answer([item], ResponseView())
+                    decision, edits = self._decide_answer([item], ResponseView(), shown=not self._watched)
                     if decision.verdict is Verdict.DENY:
                         raise StreamRefusedError("a rule denies an answer that is already being delivered")
                     ordered += edits
         return ordered
 
-    def _decide_answer(self, found: Sequence[Found], view: ResponseView) -> tuple[Decision, list[Ordered]]:
-        return self._judge.decide(Point.POST_LLM_RESPONSE, self._context.run, found, response=view)
+    def _decide_answer(
+        self, found: Sequence[Found], view: ResponseView, *, shown: bool = True
+    ) -> tuple[Decision, list[Ordered]]:
+        return self._judge.decide(Point.POST_LLM_RESPONSE, self._context.run, found, shown=shown, response=view)
 
     # calls
 
@@ -194,6 +239,8 @@ class StreamJudge:
         ordered: list[Ordered] = []
         if call is not None:
             denied, ordered = self._judge_call(call, text, found, quiet=growing.call is None)
+            if denied is not None and call.by_provider:
+                raise StreamRefusedError(f"{denied}. The provider has carried it out, so its answer is not delivered")
             if denied is not None and growing.call is not None:
                 self.cuts[channel] = denied
                 return
@@ -204,9 +251,13 @@ class StreamJudge:
 
     def _edit_call(self, growing: Growing, ordered: Sequence[Ordered]) -> None:
         growing.ordered += ordered
+        if growing.ordered:
+            growing.reorder(self._edits_of(growing, "".join(growing.pending)))
+
+    def _edits_of(self, growing: Growing, text: str) -> list[TextEdit]:
+        """The edits ordered for a call's arguments, in a text that says them."""
         edits = {unit.inner: unit_edits for unit, unit_edits in self._judge.edits(growing.ordered)}
-        if edits:
-            growing.edits = texts.edited("".join(growing.pending), edits)
+        return texts.edited(text, edits) if edits else []
 
     def _judge_call(
         self, call: OpenCall, text: str, found: Sequence[Found], *, quiet: bool
@@ -220,15 +271,17 @@ class StreamJudge:
             found = [*found, *self._judge.scan(whole, self._call_classes)]
         wanted = self._policy.classes_at(Point.PRE_TOOL_EXECUTION)
         mine = [item for item in found if item.finding.cls in wanted]
-        return self._judge.decide_call(call.call_id, call.name, arguments, mine, quiet=quiet)
+        denied, ordered = self._judge.decide_call(
+            call.call_id, call.name, arguments, mine, quiet=quiet, server=call.server
+        )
+        if denied is None and not quiet and not call.by_provider:
+            self._lifecycle.called(Tool(call_id=call.call_id, name=call.name, arguments=dict(arguments)))
+        return denied, ordered
 
     # answers that are decided whole
 
     def _decide_held(self) -> str | None:
-        tally = self._judge.tally
-        parts = tuple(_shown(growing) for growing in self._held if growing.kind != CALL)
-        view = ResponseView(parts=parts, stop_reason=tally.stop_reason, usage=tally.usage)
-        decision, ordered = self._decide_answer(self._found, view)
+        decision, ordered = self._decide_answer(self._found, self._view())
         if decision.verdict is Verdict.DENY:
             return notice(decision, "the model's answer")
         held = {growing.number: growing for growing in self._held}
@@ -239,13 +292,17 @@ class StreamJudge:
             self._edit_held(held[number], mine)
         return None
 
+    def _view(self) -> ResponseView:
+        tally = self._judge.tally
+        parts = tuple(_shown(growing) for growing in self._held if growing.kind != CALL)
+        return ResponseView(parts=parts, stop_reason=tally.stop_reason, usage=tally.usage)
+
     def _edit_held(self, growing: Growing, ordered: Sequence[Ordered]) -> None:
         if growing.kind == CALL:
             self._edit_call(growing, ordered)
             return
-        for unit, edits in self._judge.edits(ordered):
-            growing.edits += _shifted(edits, unit.base)
-        growing.edits.sort()
+        every = [edit for unit, edits in self._judge.edits(ordered) for edit in _shifted(edits, unit.base)]
+        growing.reorder([*growing.edits, *every])
 
 
 def _shown(growing: Growing) -> EventPart:

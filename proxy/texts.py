@@ -37,6 +37,14 @@ def units(parts: Sequence[Part]) -> list[Unit]:
     return found
 
 
+def by_part(units: Sequence[Unit]) -> dict[int, list[Unit]]:
+    """The texts of each part."""
+    grouped: dict[int, list[Unit]] = {}
+    for unit in units:
+        grouped.setdefault(unit.part, []).append(unit)
+    return grouped
+
+
 def json_units(part: int, text: str) -> list[Unit]:
     """The strings inside a JSON text; the text as a whole where it is not JSON (cut off by a token limit, or empty)."""
     document = parsed(text)

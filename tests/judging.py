@@ -12,9 +12,9 @@ from proxy.detectors import Detectors
 from proxy.detectors.history import FindingCache
 from proxy.events import Agent, Event, Flow
 from proxy.exchange import Exchange
-from proxy.guard import Guard
 from proxy.judge import Runtime
 from proxy.policy import Policy, load
+from proxy.streamed import Streamed
 
 KEY = b"k" * 32
 
@@ -63,5 +63,5 @@ def guarded(text: str, codec: Any, chunks: list[bytes], request: bytes = b"") ->
     one = exchange(text, codec)
     if request:
         assert one.on_request(request).refusal is None
-    guard = Guard(one)
+    guard = Streamed(one)
     return b"".join([*map(guard.feed, chunks), guard.finish()])

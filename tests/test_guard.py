@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.effects.pseudonymise import Pseudonyms
-from proxy.guard import Guard
 from proxy.stream_judge import StreamRefusedError
+from proxy.streamed import Streamed
 from tests.judging import KEY, REDACT, Recorded, exchange, guarded
 from tests.wire import Answer, Call, anthropic_answer, anthropic_stream, openai_answer, openai_stream
 
@@ -111,7 +111,7 @@ def test_only_the_events_that_carry_the_secret_change(codec: str) -> None:
 @each_format
 def test_text_flows_before_the_stream_ends(codec: str) -> None:
     stream = FORMATS[codec][0](["Hello ", "there, ", "friend "])
-    guard = Guard(exchange(REDACT, codec))
+    guard = Streamed(exchange(REDACT, codec))
     early = guard.feed(stream[: stream.index(b"\n\n", stream.index(b"friend")) + 2])
     assert b"Hello" in early and b"there" in early
 
@@ -182,7 +182,7 @@ def test_before_a_denial_nothing_of_the_answer_leaves(codec: str) -> None:
     make, read = FORMATS[codec]
     stream = make(["Before the secret. ", SECRET, " after"])
     one = exchange(HOLD, codec)
-    guard = Guard(one)
+    guard = Streamed(one)
     assert guard.feed(stream) == b""
     out = guard.finish()
     assert b"Before" not in out
@@ -197,7 +197,7 @@ def test_a_held_answer_that_is_permitted_is_identical(codec: str) -> None:
 
 def test_a_held_answer_keeps_its_client_alive() -> None:
     now = [0.0]
-    guard = Guard(exchange(HOLD, "openai_chat"), clock=lambda: now[0])
+    guard = Streamed(exchange(HOLD, "openai_chat"), clock=lambda: now[0])
     stream = openai_stream(["a "] * 5)
     assert guard.feed(stream[:400]) == b""
     now[0] = 11.0
@@ -205,7 +205,7 @@ def test_a_held_answer_keeps_its_client_alive() -> None:
 
 
 def test_more_than_the_cap_is_never_held() -> None:
-    guard = Guard(exchange("version: 1\nlimits: {held: 1KB}\n" + HOLD.replace("version: 1", ""), "openai_chat"))
+    guard = Streamed(exchange("version: 1\nlimits: {held: 1KB}\n" + HOLD.replace("version: 1", ""), "openai_chat"))
     with pytest.raises(StreamRefusedError, match="held"):
         for _ in range(100):
             guard.feed(openai_stream(["x "]))
@@ -234,7 +234,7 @@ def test_a_truncated_stream_gives_nothing_undecided(codec: str) -> None:
 @each_format
 def test_findings_are_recorded_once_and_by_place(codec: str) -> None:
     record = Recorded()
-    guard = Guard(exchange(REDACT, codec, record))
+    guard = Streamed(exchange(REDACT, codec, record))
     for byte in FORMATS[codec][0](["one ", SECRET, " two"]):
         guard.feed(bytes([byte]))
     guard.finish()
@@ -292,7 +292,7 @@ def test_token_counts_the_client_did_not_ask_for_are_read_and_kept_back(asked: b
     one = exchange("version: 1\n", "openai_chat", asks_usage=True)
     options = {"stream_options": {"include_usage": True}} if asked else {}
     one.on_request(json.dumps({"model": "m", "stream": True, "messages": [], **options}).encode())
-    guard = Guard(one)
+    guard = Streamed(one)
     stream = openai_stream(["a ", "b"])
     out = guard.feed(stream) + guard.finish()
     assert (out == stream) == asked

@@ -130,7 +130,9 @@ class Codec:
     """How streams of this format may be framed. AWS event streams are recognised in every format by their type."""
     syntax: Syntax = JSON
     by_message: bool = False
-    """Each event of a stream is a document by itself, read by `read_response` (JSON-RPC); nothing grows over several."""
+    """Each event of a stream is a document by itself, read by `read_response` (JSON-RPC); nothing grows over them."""
+    plain_events: frozenset[str] = frozenset()
+    """Names of stream events whose data is a plain text by design, not a document."""
     is_model: bool = True
     """Requests ask a model: they are `pre_llm_request`, and spend from budgets."""
     begins: Callable[[Json], bool] = _never

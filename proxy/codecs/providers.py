@@ -27,6 +27,9 @@ _CODECS: Mapping[str, Codec] = {
 }
 
 
+_NO_HEADERS: Mapping[str, str] = {}
+
+
 class Route(NamedTuple):
     """A provider (`gen_ai.provider.name`), and the codec that reads this path of it.
 
@@ -37,14 +40,18 @@ class Route(NamedTuple):
     codec: str | None
     asks_usage: bool = False
     """Streams of this provider count tokens only where the request asks for it."""
+    model: str | None = None
+    """The model, where the path names it (Gemini, Bedrock, Azure)."""
+    streams: bool = False
+    """The path says that the answer is a stream."""
 
 
 class Row(NamedTuple):
-    """One provider: patterns of its hosts, and per codec of the paths that are POSTed to."""
+    """One provider: patterns of its hosts, and per method and codec of the paths that are asked."""
 
     provider: str
     host: re.Pattern[str]
-    paths: tuple[tuple[re.Pattern[str], str], ...]
+    paths: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]
     only_paths: bool
     """A row for any host: it says nothing about paths it does not list."""
     asks_usage: bool
@@ -55,10 +62,14 @@ def _any_of(globs: list[str]) -> re.Pattern[str]:
 
 
 def _row(row: Mapping[str, Any]) -> Row:
-    unknown = row["post"].keys() - _CODECS.keys()
+    methods = {"POST": row["post"], "GET": row.get("get", {})}
+    unknown = {codec for paths in methods.values() for codec in paths} - _CODECS.keys()
     if unknown:
         raise ValueError(f"providers.yaml: {row['name']}: no codec is named {', '.join(sorted(unknown))}")
-    paths = tuple((_any_of(globs), codec) for codec, globs in row["post"].items())
+    paths = {
+        method: tuple((_any_of(globs), codec) for codec, globs in of_method.items())
+        for method, of_method in methods.items()
+    }
     return Row(row["name"], _any_of(row["hosts"]), paths, row["hosts"] == ["*"], row.get("usage") == "asked")
 
 
@@ -70,22 +81,38 @@ def _load() -> tuple[Row, ...]:
 ROWS = _load()
 
 
-def match(host: str, method: str, path: str) -> Route | None:
-    """The route of a request, or None for no provider's. Case, port and a trailing dot of `host` are ignored."""
-    return _match(host, method.upper() == "POST", path.partition("?")[0])
+def match(host: str, method: str, path: str, headers: Mapping[str, str] = _NO_HEADERS) -> Route | None:
+    """The route of a request, or None for no provider's. Case, port and a trailing dot of `host` are ignored.
+
+    `headers` by lower-case name: a WebSocket (a GET, RFC 6455 §4.1) goes where a POST to its path would.
+    """
+    verb = "POST" if headers.get("upgrade", "").lower() == "websocket" else method.upper()
+    return _match(host, verb, path.partition("?")[0])
 
 
 @lru_cache(maxsize=4096)
-def _match(host: str, post: bool, path: str) -> Route | None:
+def _match(host: str, method: str, path: str) -> Route | None:
     bare = _bare(host)
     plain = _plain(path)
     for row in ROWS:
         if not row.host.match(bare):
             continue
-        codec = next((codec for pattern, codec in row.paths if post and pattern.match(plain)), None)
+        codec = next((codec for pattern, codec in row.paths.get(method, ()) if pattern.match(plain)), None)
         if codec is not None or not row.only_paths:
-            return Route(row.provider, codec, row.asks_usage)
+            return Route(row.provider, codec, row.asks_usage, _model_in(path), _STREAMS.search(plain) is not None)
     return None
+
+
+_MODEL = re.compile(r"/(?:models?|deployments|engines)/([^/:]+)", re.IGNORECASE)
+_STREAMS = re.compile(
+    r":(?:stream(?:generatecontent|rawpredict)|serverstreamingpredict)|(?:converse|response)-stream$"
+)
+
+
+def _model_in(path: str) -> str | None:
+    """`/models/gemini-3-pro:generateContent`, `/model/anthropic.claude-v2%3A1/converse`, `/deployments/gpt-5/…`."""
+    found = _MODEL.search(path)
+    return unquote(found[1]) if found else None
 
 
 def _bare(host: str) -> str:

@@ -8,6 +8,7 @@ pseudonymised is policy, how spans are spliced is `redact`.
 import base64
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Final
 
 CODE_LENGTH: Final = 10
@@ -22,19 +23,24 @@ class Pseudonyms:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
-        self._values: dict[str, str] = {}
+        self.values: dict[str, str] = {}
+        """What each code stands for."""
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
     def placeholder(self, kind: str, value: str) -> str:
         """The placeholder of `value`, remembered for `restore`."""
         digest = hmac.digest(self._key, f"{kind}\0{value}".encode("utf-8", "surrogatepass"), "sha256")
         code = base64.b32encode(digest[:10]).decode().lower()[:CODE_LENGTH]
-        self._values[code] = value
+        self.values[code] = value
         return f"⟪PII_{kind}_{code}⟫"
+
+    def adopt(self, values: Mapping[str, str]) -> None:
+        """Know the placeholders of an earlier exchange too, which the provider remembers."""
+        self.values.update(values)
 
     def restore(self, found: str) -> str | None:
         """The value behind a placeholder as a model wrote it, or None where this exchange made no such one."""
         match = _LOOSE.search(found)
-        return self._values.get(match[2].lower()) if match else None
+        return self.values.get(match[2].lower()) if match else None

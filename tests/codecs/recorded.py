@@ -7,14 +7,15 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.codecs import Codec, Key, Path, Request, Response, anthropic, openai_chat, trees
+from proxy.codecs import Key, Path, Request, Response, anthropic, openai_chat, trees
+from proxy.codecs.codec import Codec
 from proxy.codecs.walk import LONGEST_WORD, STRUCTURE
 from tests.shared import SHARED
 
 KINDS: dict[str, Codec] = {
-    "openai_chat": openai_chat,
-    "mistral_chat": openai_chat,
-    "anthropic_messages": anthropic,
+    "openai_chat": openai_chat.CODEC,
+    "mistral_chat": openai_chat.CODEC,
+    "anthropic_messages": anthropic.CODEC,
 }
 
 
@@ -46,7 +47,7 @@ def body(message: dict[str, Any] | None) -> bytes:
 def unread(document: Any, read: Request | Response) -> list[Path]:
     """String leaves that are neither a part nor one of the format's short words nor a copy of a part."""
     seen = {part.path for part in read.parts}
-    copies = [path for _, path in getattr(read, "drop_on_edit", ())]
+    copies = [change.path for _, change in getattr(read, "when_edited", ())]
     return [
         path
         for path, text in trees.strings(document)

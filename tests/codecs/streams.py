@@ -1,12 +1,14 @@
 """What a client makes of a stream: assembled here by hand, as the official SDKs do it, from the bytes alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from proxy.codecs import Channel, Codec, Reading, trees
-from proxy.codecs.sse import DONE, SseEvent, SseReader, encode
+from proxy.codecs import Channel, Reading, trees
+from proxy.codecs.codec import Codec
+from proxy.codecs.framings import Event, Frame
+from proxy.codecs.framings.sse import DONE, Sse, encode
 
 
 def stream(*documents: Any, named: bool = False) -> bytes:
@@ -15,12 +17,12 @@ def stream(*documents: Any, named: bool = False) -> bytes:
     return b"".join(events) + (b"" if named else encode(None, DONE))
 
 
-def events(raw: bytes) -> list[SseEvent]:
-    frames = SseReader()
+def events(raw: bytes) -> list[Frame]:
+    frames = Sse()
     return [*frames.feed(raw), *frames.finish()]
 
 
-def readings(codec: Codec, raw: bytes) -> list[tuple[SseEvent, Any, Reading]]:
+def readings(codec: Codec, raw: bytes) -> list[tuple[Frame, Any, Reading]]:
     """Every event with data, parsed and read; the end of the stream last."""
     reader = codec.stream_reader()
     read = []
@@ -28,7 +30,7 @@ def readings(codec: Codec, raw: bytes) -> list[tuple[SseEvent, Any, Reading]]:
         if event.data and event.data != DONE:
             document = trees.parse(event.data)
             read.append((event, document, reader.read(document)))
-    return [*read, (SseEvent(b"", None, b""), None, reader.finish())]
+    return [*read, (Frame(b"", None, b""), None, reader.finish())]
 
 
 def texts(codec: Codec, raw: bytes) -> dict[Channel, str]:
@@ -45,9 +47,25 @@ def rewritten(codec: Codec, raw: bytes, cuts: Mapping[Channel, str]) -> bytes:
     writer, out = codec.stream_writer(), []
     for event, document, reading in readings(codec, raw):
         if document is not None:
-            new = writer.rewrite(event, document, reading, cuts)
-            out.append(event.raw if new is None else new)
+            out.append(written(event, writer.rewrite(event, document, reading, cuts)))
     return b"".join(out) + (encode(None, DONE) if raw.endswith(encode(None, DONE)) else b"")
+
+
+def written(event: Frame, new: Sequence[Event] | None) -> bytes:
+    """An event as it leaves a writer, framed."""
+    if new is None:
+        return event.raw
+    frames = Sse()
+    return b"".join(
+        frames.with_data(event, other.data) if not index and other.name == event.name else frames.encode(other)
+        for index, other in enumerate(new)
+    )
+
+
+def said(codec: Codec, text: str) -> bytes:
+    """A whole stream that says only `text`."""
+    frames = Sse()
+    return b"".join(frames.encode(event) for event in codec.message_stream(None, text))
 
 
 def chat_message(raw: bytes, choice: int = 0) -> dict[str, Any]:

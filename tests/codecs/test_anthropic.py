@@ -5,11 +5,12 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Key, anthropic, trees
+from proxy.codecs import Key, trees
+from proxy.codecs.anthropic import CODEC
 from proxy.codecs.splicing import splice
 from proxy.events import Usage
 from tests.codecs import recorded
-from tests.codecs.streams import messages_message, readings, rewritten, stream, texts
+from tests.codecs.streams import messages_message, readings, rewritten, said, stream, texts
 
 TURN: list[dict[str, Any]] = [
     {"role": "user", "content": "hi"},
@@ -67,7 +68,7 @@ REQUEST: dict[str, Any] = {
 
 
 def test_a_request_is_read() -> None:
-    request = anthropic.read_request(REQUEST)
+    request = CODEC.read_request(REQUEST)
     assert recorded.unread(REQUEST, request) == []
     assert (request.model, request.stream, request.max_output, request.turn, request.session) == (
         "claude",
@@ -101,7 +102,7 @@ def test_a_request_is_read() -> None:
 
 
 def test_results_name_their_call() -> None:
-    request = anthropic.read_request(REQUEST)
+    request = CODEC.read_request(REQUEST)
     (result,) = request.results
     assert (result.call_id, result.name, result.is_error, result.new) == ("t1", "Read", True, True)
     assert result.content == ("messages", 2, "content", 0, "content")
@@ -109,7 +110,7 @@ def test_results_name_their_call() -> None:
 
 
 def test_a_prefill_is_new() -> None:
-    request = anthropic.read_request({"messages": [*TURN, {"role": "assistant", "content": "I"}]})
+    request = CODEC.read_request({"messages": [*TURN, {"role": "assistant", "content": "I"}]})
     assert request.turn == 1
     assert [part.text for part in request.parts if part.new][-1] == "I"
 
@@ -119,7 +120,7 @@ def test_a_prefill_is_new() -> None:
     [("user_1_account__session_abc", "abc"), ("u", None), ("[]", None), (5, None), ('{"session_id":5}', None)],
 )
 def test_sessions(user: Any, session: str | None) -> None:
-    assert anthropic.read_request({"metadata": {"user_id": user}}).session == session
+    assert CODEC.read_request({"metadata": {"user_id": user}}).session == session
 
 
 @pytest.mark.parametrize(
@@ -135,8 +136,8 @@ def test_sessions(user: Any, session: str | None) -> None:
     ],
 )
 def test_odd_documents_are_read(document: Any) -> None:
-    assert recorded.unread(document, anthropic.read_request(document)) == []
-    assert recorded.unread(document, anthropic.read_response(document)) == []
+    assert recorded.unread(document, CODEC.read_request(document)) == []
+    assert recorded.unread(document, CODEC.read_response(document)) == []
 
 
 ANSWER: dict[str, Any] = {
@@ -153,7 +154,7 @@ ANSWER: dict[str, Any] = {
 
 
 def test_usage_counts_everything_that_went_in() -> None:
-    assert anthropic.read_response(ANSWER).usage == Usage(input=7, output=8, cache_read=4, cache_write=2)
+    assert CODEC.read_response(ANSWER).usage == Usage(input=7, output=8, cache_read=4, cache_write=2)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +162,8 @@ def test_usage_counts_everything_that_went_in() -> None:
     [({0: "NO"}, ["text", "text", "tool_use"], "tool_use"), ({0: "NO", 1: "NO"}, ["text"] * 3, "end_turn")],
 )
 def test_cut_calls(cuts: dict[int, str], types: list[str], stop: str) -> None:
-    response = anthropic.read_response(ANSWER)
-    cut = orjson.loads(splice(orjson.dumps(ANSWER), anthropic.cut_calls(ANSWER, response, cuts)))
+    response = CODEC.read_response(ANSWER)
+    cut = orjson.loads(splice(orjson.dumps(ANSWER), CODEC.cut_calls(ANSWER, response, cuts)))
     assert [block["type"] for block in cut["content"]] == types
     assert cut["stop_reason"] == stop
     assert cut["content"][1] == {"type": "text", "text": "NO"}
@@ -220,14 +221,14 @@ STREAM = stream(
 
 
 def test_a_stream_is_read() -> None:
-    found = texts(anthropic, STREAM)
+    found = texts(CODEC, STREAM)
     assert {channel: text for channel, text in found.items() if "once" not in channel} == {
         ("reasoning", 0): "hm",
         ("text", 1): "Let me see",
         ("tool_call", 2): '{"x":1}',
         ("tool_call", 3): "{}",
     }
-    read = [reading for _, _, reading in readings(anthropic, STREAM)]
+    read = [reading for _, _, reading in readings(CODEC, STREAM)]
     assert any(("reasoning", 0) in reading.sealed for reading in read)
     assert [(c.call_id, c.name, c.arguments, c.after_text) for r in read for c in r.opens] == [
         ("t1", "a", None, True),
@@ -245,28 +246,28 @@ def test_a_stream_is_read() -> None:
 
 
 def test_both_calls_of_a_stream_are_cut() -> None:
-    out = messages_message(rewritten(anthropic, STREAM, {("tool_call", 2): "NO a", ("tool_call", 3): "NO b"}))
+    out = messages_message(rewritten(CODEC, STREAM, {("tool_call", 2): "NO a", ("tool_call", 3): "NO b"}))
     assert out["blocks"][2:] == [("text", "\n\nNO a"), ("text", "\n\nNO b")]
     assert out["stop"] == "end_turn"
 
 
 @pytest.mark.parametrize("cut", [2, 3])
 def test_a_call_that_stays_keeps_the_reason(cut: int) -> None:
-    out = messages_message(rewritten(anthropic, STREAM, {("tool_call", cut): "NO"}))
+    out = messages_message(rewritten(CODEC, STREAM, {("tool_call", cut): "NO"}))
     assert [kind for kind, _ in out["blocks"][2:]] == (["text", "tool_use"] if cut == 2 else ["tool_use", "text"])
     assert out["stop"] == "tool_use"
 
 
 def test_without_cuts_nothing_is_rewritten() -> None:
-    assert rewritten(anthropic, STREAM, {}) == STREAM
+    assert rewritten(CODEC, STREAM, {}) == STREAM
 
 
 def test_a_call_whole_in_its_start() -> None:
     raw = stream(BEGIN, start(0, type="tool_use", id="t", name="a", input={"p": ".env"}), stop(0), *END, named=True)
-    read = [reading for _, _, reading in readings(anthropic, raw)]
+    read = [reading for _, _, reading in readings(CODEC, raw)]
     assert read[1].opens[0].arguments == {"p": ".env"}
     assert [fragment.text for fragment in read[1].fragments] == [".env"]
-    out = messages_message(rewritten(anthropic, raw, {("tool_call", 0): "NO"}))
+    out = messages_message(rewritten(CODEC, raw, {("tool_call", 0): "NO"}))
     assert out == {"blocks": [("text", "NO")], "stop": "end_turn"}
 
 
@@ -280,12 +281,12 @@ def test_a_message_whole_in_its_start() -> None:
         "stop_reason": "tool_use",
     }
     raw = stream({"type": "message_start", "message": message}, named=True)
-    (_, _, reading), _ = readings(anthropic, raw)
+    (_, _, reading), _ = readings(CODEC, raw)
     (opened,) = reading.opens
     assert opened.arguments == {"p": ".env"}
     assert opened.channel in reading.closes
     assert sorted(fragment.text for fragment in reading.fragments) == [".env", "t"]
-    (event,) = rewritten(anthropic, raw, {opened.channel: "NO"}).split(b"\n\n")[:1]
+    (event,) = rewritten(CODEC, raw, {opened.channel: "NO"}).split(b"\n\n")[:1]
     out = orjson.loads(event.partition(b"data: ")[2])["message"]
     assert out["content"][1]["type"] == "text"
     assert out["stop_reason"] == "end_turn"
@@ -293,8 +294,8 @@ def test_a_message_whole_in_its_start() -> None:
 
 def test_a_second_message_start_changes_nothing() -> None:
     doubled = STREAM.replace(b"event: ping", stream(BEGIN, named=True).rstrip(b"\n") + b"\n\nevent: ping", 1)
-    strip = {c: t for c, t in texts(anthropic, doubled).items() if "once" not in c}
-    assert strip == {c: t for c, t in texts(anthropic, STREAM).items() if "once" not in c}
+    strip = {c: t for c, t in texts(CODEC, doubled).items() if "once" not in c}
+    assert strip == {c: t for c, t in texts(CODEC, STREAM).items() if "once" not in c}
 
 
 @pytest.mark.parametrize(
@@ -317,7 +318,7 @@ def test_a_second_message_start_changes_nothing() -> None:
     ],
 )
 def test_other_events_are_read(event: Any, said: list[str]) -> None:
-    reading = anthropic.stream_reader().read(event)
+    reading = CODEC.stream_reader().read(event)
     assert [fragment.text for fragment in reading.fragments] == said
 
 
@@ -331,7 +332,7 @@ def test_other_events_are_read(event: Any, said: list[str]) -> None:
 def test_inject_ends_the_last_user_message(content: Any) -> None:
     document = {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "{"}]}
     raw = orjson.dumps(document)
-    out = splice(raw, anthropic.inject(document, "X"))
+    out = splice(raw, CODEC.inject(document, "X"))
     last = orjson.loads(out)["messages"][0]["content"]
     assert last == ("hi\n\nX" if isinstance(content, str) else [*content, {"type": "text", "text": "X"}])
     at = raw.index(b'"},{' if isinstance(content, str) else b"]},{")
@@ -340,7 +341,7 @@ def test_inject_ends_the_last_user_message(content: Any) -> None:
 
 def test_inject_needs_a_user() -> None:
     with pytest.raises(ValueError, match="no place"):
-        anthropic.inject({"messages": []}, "X")
+        CODEC.inject({"messages": []}, "X")
 
 
 @pytest.mark.parametrize(
@@ -357,12 +358,12 @@ def test_inject_needs_a_user() -> None:
     ],
 )
 def test_refusals(status: int, kind: str) -> None:
-    document = orjson.loads(anthropic.refusal(status, "no"))
+    document = orjson.loads(CODEC.refusal(status, "no"))
     assert document["type"] == "error"
     assert document["error"] == {"type": kind, "message": "no"}
 
 
 def test_its_own_messages_are_read_back() -> None:
-    response = anthropic.read_response(trees.parse(anthropic.message("m", "t")))
+    response = CODEC.read_response(trees.parse(CODEC.message("m", "t")))
     assert (response.model, [part.text for part in response.parts], response.stop_reason) == ("m", ["t"], "end_turn")
-    assert messages_message(anthropic.message_stream(None, "t")) == {"blocks": [("text", "t")], "stop": "end_turn"}
+    assert messages_message(said(CODEC, "t")) == {"blocks": [("text", "t")], "stop": "end_turn"}

@@ -5,11 +5,12 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Key, openai_chat, trees
-from proxy.codecs.splicing import splice
+from proxy.codecs import Key, trees
+from proxy.codecs.openai_chat import CODEC
+from proxy.codecs.splicing import Remove, splice
 from proxy.events import Usage
 from tests.codecs import recorded
-from tests.codecs.streams import chat_message, readings, rewritten, stream, texts
+from tests.codecs.streams import chat_message, readings, rewritten, said, stream, texts
 
 REQUEST: dict[str, Any] = {
     "model": "gpt-5",
@@ -64,7 +65,7 @@ REQUEST: dict[str, Any] = {
 
 
 def test_a_request_is_read() -> None:
-    request = openai_chat.read_request(REQUEST)
+    request = CODEC.read_request(REQUEST)
     assert recorded.unread(REQUEST, request) == []
     assert (request.model, request.stream, request.max_output, request.turn) == ("gpt-5", True, 100, 1)
     assert list(request.tools) == ["f", "exec"]
@@ -89,7 +90,7 @@ def test_a_request_is_read() -> None:
 
 
 def test_results_name_their_call() -> None:
-    request = openai_chat.read_request(REQUEST)
+    request = CODEC.read_request(REQUEST)
     found = [(r.call_id, r.name, r.content, [request.parts[i].text for i in r.parts], r.new) for r in request.results]
     assert found == [
         ("c1", "f", ("messages", 3, "content"), ["result"], True),
@@ -101,7 +102,7 @@ def test_results_name_their_call() -> None:
     "document", [[], "x", 1, None, {}, {"messages": 1}, {"messages": [1, None, "x", {"tool_calls": 1}]}]
 )
 def test_odd_requests_are_read(document: Any) -> None:
-    assert recorded.unread(document, openai_chat.read_request(document)) == []
+    assert recorded.unread(document, CODEC.read_request(document)) == []
 
 
 @pytest.mark.parametrize(
@@ -110,14 +111,14 @@ def test_odd_requests_are_read(document: Any) -> None:
 )
 def test_arguments_that_some_client_could_read_are_read(text: str) -> None:
     document = {"choices": [{"message": {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": text}}]}}]}
-    assert openai_chat.read_response(document).calls[0].arguments["p"] == ".env"
+    assert CODEC.read_response(document).calls[0].arguments["p"] == ".env"
 
 
 def test_arguments_that_nobody_can_read() -> None:
     document = {
         "choices": [{"message": {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": '{"p": '}}]}}]
     }
-    assert openai_chat.read_response(document).calls[0].arguments == {"input": '{"p": '}
+    assert CODEC.read_response(document).calls[0].arguments == {"input": '{"p": '}
 
 
 def call(index: int, arguments: str = "{}") -> dict[str, Any]:
@@ -136,21 +137,21 @@ def answer(*calls: Any, content: Any = None) -> dict[str, Any]:
 
 def test_usage_counts_the_cached_part() -> None:
     used = {"prompt_tokens": 10, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}
-    assert openai_chat.read_response({"choices": [], "usage": used}).usage == Usage(input=10, output=3, cache_read=8)
+    assert CODEC.read_response({"choices": [], "usage": used}).usage == Usage(input=10, output=3, cache_read=8)
 
 
 def test_logprobs_go_with_an_edited_text() -> None:
-    response = openai_chat.read_response(answer(content="secret"))
+    response = CODEC.read_response(answer(content="secret"))
     (index,) = [i for i, part in enumerate(response.parts) if part.text == "secret"]
-    assert (index, ("choices", 0, "logprobs")) in list(response.drop_on_edit)
+    assert (index, Remove(("choices", 0, "logprobs"))) in list(response.when_edited)
 
 
 @pytest.mark.parametrize("content", [None, "", "before", [{"type": "text", "text": "before"}]])
 def test_all_calls_are_cut(content: Any) -> None:
     document = answer(call(0), call(1), content=content)
     raw = orjson.dumps(document)
-    response = openai_chat.read_response(document)
-    cut = orjson.loads(splice(raw, openai_chat.cut_calls(document, response, {0: "NO 0", 1: "NO 1"})))
+    response = CODEC.read_response(document)
+    cut = orjson.loads(splice(raw, CODEC.cut_calls(document, response, {0: "NO 0", 1: "NO 1"})))
     (choice,) = cut["choices"]
     assert "tool_calls" not in choice["message"]
     assert choice["finish_reason"] == "stop"
@@ -164,7 +165,10 @@ def test_all_calls_are_cut(content: Any) -> None:
 def test_a_call_that_stays_keeps_the_reason() -> None:
     document = answer(call(0), call(1))
     cut = orjson.loads(
-        splice(orjson.dumps(document), openai_chat.cut_calls(document, openai_chat.read_response(document), {0: "NO"}))
+        splice(
+            orjson.dumps(document),
+            CODEC.cut_calls(document, CODEC.read_response(document), {0: "NO"}),
+        )
     )
     assert [item["id"] for item in cut["choices"][0]["message"]["tool_calls"]] == ["c1"]
     assert cut["choices"][0]["finish_reason"] == "tool_calls"
@@ -200,12 +204,12 @@ PARALLEL = stream(
 
 
 def test_a_stream_is_read() -> None:
-    assert texts(openai_chat, PARALLEL) == {
+    assert texts(CODEC, PARALLEL) == {
         ("text", 0): "Let me see.",
         ("tool_call", 0, 0): '{"x":1}',
         ("tool_call", 0, 1): '{"y":2}',
     }
-    read = [reading for _, _, reading in readings(openai_chat, PARALLEL)]
+    read = [reading for _, _, reading in readings(CODEC, PARALLEL)]
     opened = [item for reading in read for item in reading.opens]
     assert [(item.call_id, item.name, item.after_text) for item in opened] == [("c0", "a", True), ("c1", "b", True)]
     assert [set(reading.closes) for reading in read if reading.stop_reason] == [
@@ -216,18 +220,18 @@ def test_a_stream_is_read() -> None:
 
 
 def test_both_calls_of_a_stream_are_cut() -> None:
-    message = chat_message(rewritten(openai_chat, PARALLEL, {("tool_call", 0, 0): "NO a", ("tool_call", 0, 1): "NO b"}))
+    message = chat_message(rewritten(CODEC, PARALLEL, {("tool_call", 0, 0): "NO a", ("tool_call", 0, 1): "NO b"}))
     assert message == {"content": "Let me see.\n\nNO a\n\nNO b", "calls": {}, "finish": "stop"}
 
 
 @pytest.mark.parametrize(("cut", "kept"), [(0, ["b", '{"y":2}']), (1, ["a", '{"x":1}'])])
 def test_a_call_that_stays_in_a_stream_is_number_0(cut: int, kept: list[str]) -> None:
-    message = chat_message(rewritten(openai_chat, PARALLEL, {("tool_call", 0, cut): "NO"}))
+    message = chat_message(rewritten(CODEC, PARALLEL, {("tool_call", 0, cut): "NO"}))
     assert message == {"content": "Let me see.\n\nNO", "calls": {0: kept}, "finish": "tool_calls"}
 
 
 def test_without_cuts_nothing_is_rewritten() -> None:
-    assert rewritten(openai_chat, PARALLEL, {}) == PARALLEL
+    assert rewritten(CODEC, PARALLEL, {}) == PARALLEL
 
 
 def test_choices_are_independent() -> None:
@@ -237,16 +241,16 @@ def test_choices_are_independent() -> None:
         chunk({}, "tool_calls", choice=0),
         chunk({}, "tool_calls", choice=1),
     )
-    out = rewritten(openai_chat, raw, {("tool_call", 1, 0): "NO"})
+    out = rewritten(CODEC, raw, {("tool_call", 1, 0): "NO"})
     assert chat_message(out, 0) == {"content": "", "calls": {0: ["a", "{}"]}, "finish": "tool_calls"}
     assert chat_message(out, 1) == {"content": "NO", "calls": {}, "finish": "stop"}
 
 
 def test_a_whole_call_with_its_reason_in_one_chunk() -> None:
     raw = stream(chunk({"role": "assistant"} | piece(0, '{"x":1}', id="c", name="a"), "tool_calls"))
-    (_, _, reading), _ = readings(openai_chat, raw)
+    (_, _, reading), _ = readings(CODEC, raw)
     assert reading.closes == [("tool_call", 0, 0)]
-    assert chat_message(rewritten(openai_chat, raw, {("tool_call", 0, 0): "NO"})) == {
+    assert chat_message(rewritten(CODEC, raw, {("tool_call", 0, 0): "NO"})) == {
         "content": "NO",
         "calls": {},
         "finish": "stop",
@@ -265,12 +269,12 @@ def test_a_whole_call_with_its_reason_in_one_chunk() -> None:
 )
 def test_calls_of_vendors(pieces: list[dict[str, Any]]) -> None:
     raw = stream(*map(chunk, pieces), chunk({}, "tool_calls"))
-    assert texts(openai_chat, raw) == {("tool_call", 0, 0): "{}", ("tool_call", 0, 1): "[]"}
+    assert texts(CODEC, raw) == {("tool_call", 0, 0): "{}", ("tool_call", 0, 1): "[]"}
 
 
 def test_an_argument_object_in_the_place_of_a_text() -> None:
     delta = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f", "arguments": {"p": ".env"}}}]}
-    (_, _, reading), _ = readings(openai_chat, stream(chunk(delta)))
+    (_, _, reading), _ = readings(CODEC, stream(chunk(delta)))
     assert reading.opens[-1].arguments == {"p": ".env"}
     assert [fragment.text for fragment in reading.fragments] == [".env"]
 
@@ -281,8 +285,8 @@ def test_a_legacy_call_is_cut() -> None:
         chunk({"function_call": {"arguments": "}"}}),
         chunk({}, "function_call"),
     )
-    assert texts(openai_chat, raw) == {("tool_call", 0, 0): "{}"}
-    out = rewritten(openai_chat, raw, {("tool_call", 0, 0): "NO"})
+    assert texts(CODEC, raw) == {("tool_call", 0, 0): "{}"}
+    out = rewritten(CODEC, raw, {("tool_call", 0, 0): "NO"})
     assert b"function_call" not in out
     assert chat_message(out) == {"content": "NO", "calls": {}, "finish": "stop"}
 
@@ -294,26 +298,26 @@ def test_reasoning_ends_where_the_answer_begins() -> None:
         chunk({"reasoning_content": "again"}),
         chunk({}, "stop"),
     )
-    read = [reading for _, _, reading in readings(openai_chat, raw)]
+    read = [reading for _, _, reading in readings(CODEC, raw)]
     assert list(read[1].closes) == [("reasoning", 0, "reasoning_content")]
     assert read[2].fragments[0].channel == ("reasoning", 0, "reasoning_content", "again", 1)
 
 
 def test_an_empty_list_of_calls_ends_no_text() -> None:
     raw = stream(*(chunk({"content": text, "tool_calls": []}) for text in "ab"), chunk({}, "stop"))
-    read = [reading for _, _, reading in readings(openai_chat, raw)]
+    read = [reading for _, _, reading in readings(CODEC, raw)]
     assert [list(reading.closes) for reading in read[:3]] == [[], [], [("text", 0)]]
 
 
 def test_a_call_under_both_names_is_read_under_both() -> None:
     call = {"index": 0, "id": "i", "function": {"name": "f", "arguments": "{}"}, "custom": {"input": "hidden"}}
-    read = [reading for _, _, reading in readings(openai_chat, stream(chunk({"tool_calls": [call]})))]
+    read = [reading for _, _, reading in readings(CODEC, stream(chunk({"tool_calls": [call]})))]
     assert [fragment.text for fragment in read[0].fragments] == ["{}", "hidden"]
 
 
 def test_signed_reasoning_is_sealed() -> None:
     detail = {"type": "reasoning.text", "text": "t", "index": 0}
-    (_, _, reading), _ = readings(openai_chat, stream(chunk({"reasoning": "t", "reasoning_details": [detail]})))
+    (_, _, reading), _ = readings(CODEC, stream(chunk({"reasoning": "t", "reasoning_details": [detail]})))
     assert list(reading.sealed) == [("reasoning", 0, "text", 0)]
 
 
@@ -322,10 +326,10 @@ def test_copies_of_a_text_go_when_it_is_edited() -> None:
         "logprobs": {"content": [{"token": "a"}]},
         "message": {"role": "assistant", "content": "so far"},
     }
-    (_, _, reading), _ = readings(openai_chat, stream(chunk({"content": "far"}, **more)))
-    assert list(reading.drop_on_edit) == [
-        (("text", 0), ("choices", 0, "logprobs")),
-        (("text", 0), ("choices", 0, "message")),
+    (_, _, reading), _ = readings(CODEC, stream(chunk({"content": "far"}, **more)))
+    assert list(reading.when_edited) == [
+        (("text", 0), Remove(("choices", 0, "logprobs"))),
+        (("text", 0), Remove(("choices", 0, "message"))),
     ]
     assert [fragment.text for fragment in reading.fragments] == ["far", "so far"]
 
@@ -360,7 +364,7 @@ def test_copies_of_a_text_go_when_it_is_edited() -> None:
     ],
 )
 def test_other_events_are_read(event: Any, said: list[str]) -> None:
-    reading = openai_chat.stream_reader().read(event)
+    reading = CODEC.stream_reader().read(event)
     assert [fragment.text for fragment in reading.fragments] == said
 
 
@@ -373,14 +377,14 @@ def test_inject_extends_the_last_user_message_or_adds_one() -> None:
         ([{"type": "text", "text": "hi"}], [{"type": "text", "text": "hi"}, {"type": "text", "text": "X"}]),
     ):
         document = {"messages": [{"role": "user", "content": content}]}
-        out = orjson.loads(splice(orjson.dumps(document), openai_chat.inject(document, "X")))
+        out = orjson.loads(splice(orjson.dumps(document), CODEC.inject(document, "X")))
         assert out["messages"] == [{"role": "user", "content": expected}]
     raw = orjson.dumps(REQUEST | {"messages": REQUEST["messages"][:-1]})
-    out_raw = splice(raw, openai_chat.inject(orjson.loads(raw), "X"))
+    out_raw = splice(raw, CODEC.inject(orjson.loads(raw), "X"))
     assert orjson.loads(out_raw)["messages"][-1] == {"role": "user", "content": "X"}
     assert out_raw.startswith(raw[: raw.index(b'],"tools"')]) or len(out_raw) > len(raw)
     with pytest.raises(ValueError, match="no place"):
-        openai_chat.inject({}, "X")
+        CODEC.inject({}, "X")
 
 
 @pytest.mark.parametrize(
@@ -396,11 +400,11 @@ def test_inject_extends_the_last_user_message_or_adds_one() -> None:
     ],
 )
 def test_refusals(status: int, kind: str) -> None:
-    error = orjson.loads(openai_chat.refusal(status, "no"))["error"]
+    error = orjson.loads(CODEC.refusal(status, "no"))["error"]
     assert (error["message"], error["type"], error["param"]) == ("no", kind, None)
 
 
 def test_its_own_messages_are_read_back() -> None:
-    response = openai_chat.read_response(trees.parse(openai_chat.message("m", "t")))
+    response = CODEC.read_response(trees.parse(CODEC.message("m", "t")))
     assert (response.model, [part.text for part in response.parts], response.stop_reason) == ("m", ["t"], "stop")
-    assert chat_message(openai_chat.message_stream(None, "t")) == {"content": "t", "calls": {}, "finish": "stop"}
+    assert chat_message(said(CODEC, "t")) == {"content": "t", "calls": {}, "finish": "stop"}

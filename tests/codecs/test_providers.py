@@ -1,5 +1,7 @@
 """The provider table: every row, its spelling variants, and what belongs to nobody."""
 
+from itertools import chain
+
 import pytest
 
 from proxy.codecs import providers
@@ -61,9 +63,9 @@ def test_only_a_post_has_a_codec() -> None:
 def test_every_row_is_reachable_and_every_codec_there() -> None:
     assert len({row.provider for row in providers.ROWS}) == len(providers.ROWS)
     for row in providers.ROWS:
-        for _, codec in row.paths:
-            assert codec == providers.codec(codec).NAME
-    assert providers.codec(None).NAME == "unrecognised"
+        for _, codec in chain(*row.paths.values()):
+            assert codec == providers.codec(codec).name
+    assert providers.codec(None).name == "unrecognised"
     assert "api.openai.com" in providers.hosts()
     assert not any("*" in host for host in providers.hosts())
 

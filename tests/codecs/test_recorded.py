@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.codecs import Codec, DecodeError, Part, Response, spans, splicing, trees
-from proxy.codecs.sse import DONE, SseReader
+from proxy.codecs import DecodeError, Part, Response, spans, splicing, trees
+from proxy.codecs.codec import Codec
+from proxy.codecs.framings.sse import DONE, Sse
 from proxy.codecs.walk import STRUCTURE
 from tests.codecs import recorded
 from tests.shared import needs_shared
@@ -68,7 +69,7 @@ def test_every_recorded_stream_is_read_whole() -> None:
         raw = recorded.body(record["response"])
         if not _is_sse(raw):
             continue
-        frames, reader = SseReader(), codec.stream_reader()
+        frames, reader = Sse(), codec.stream_reader()
         events = [*frames.feed(raw), *frames.finish()]
         assert b"".join(event.raw for event in events) == raw, where
         calls, opened, closed = set(), set(), set()
@@ -80,7 +81,7 @@ def test_every_recorded_stream_is_read_whole() -> None:
             reading = reader.read(document)
             by_provider += recorded.is_by_provider(document.get("content_block"))
             said = [Part(f.path, f.text, "", "text") for f in reading.fragments]
-            holder = Response(None, said, drop_on_edit=[(0, path) for _, path in reading.drop_on_edit])
+            holder = Response(None, said, when_edited=[(0, change) for _, change in reading.when_edited])
             left = [path for path in recorded.unread(document, holder) if not _small(document, path)]
             assert left == [], where
             assert recorded.misplaced(document, holder) == [], where
@@ -137,7 +138,7 @@ def _streams() -> list[tuple[str, Codec, bytes]]:
 
 
 def _readings(codec: Codec, pieces: list[bytes]) -> list[Any]:
-    frames, reader = SseReader(), codec.stream_reader()
+    frames, reader = Sse(), codec.stream_reader()
     events = [event for piece in pieces for event in frames.feed(piece)] + frames.finish()
     read = [reader.read(trees.parse(event.data)) for event in events if event.data and event.data != DONE]
     return [*read, reader.finish()]

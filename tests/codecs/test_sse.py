@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.codecs import DecodeError
-from proxy.codecs.sse import KEEPALIVE, SseEvent, SseReader, encode, with_data
+from proxy.codecs.framings import Frame
+from proxy.codecs.framings.sse import KEEPALIVE, Sse, encode, with_data
 
 LINES = st.sampled_from(
     [
@@ -28,13 +29,13 @@ STREAMS = st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"])), m
 )
 
 
-def read(pieces: list[bytes]) -> list[SseEvent]:
-    reader = SseReader()
+def read(pieces: list[bytes]) -> list[Frame]:
+    reader = Sse()
     events = [event for piece in pieces for event in reader.feed(piece)]
     return events + reader.finish()
 
 
-def said(events: list[SseEvent]) -> list[tuple[str | None, bytes]]:
+def said(events: list[Frame]) -> list[tuple[str | None, bytes]]:
     return [(event.name, event.data) for event in events if not event.is_comment]
 
 
@@ -55,7 +56,7 @@ def test_line_ends(end: bytes) -> None:
 
 
 def test_a_cr_at_the_end_of_a_piece_does_not_stall() -> None:
-    reader = SseReader()
+    reader = Sse()
     assert said(reader.feed(b"data: 1\r\n\r")) == [(None, b"1")]
     rest = reader.feed(b"\ndata: 2\r\n\r\n")
     assert b"".join(event.raw for event in rest) == b"\ndata: 2\r\n\r\n"
@@ -83,20 +84,20 @@ def test_unicode_line_separators_are_text() -> None:
 
 @pytest.mark.parametrize("pieces", [[b"data: " + b"x" * 100 + b"\n\n"], [b"data: "] + [b"x"] * 100])
 def test_an_event_over_the_cap_is_refused(pieces: list[bytes]) -> None:
-    reader = SseReader(max_event=64)
+    reader = Sse(max_event=64)
     with pytest.raises(DecodeError, match="an event of more than 64 bytes"):
         for piece in pieces:
             reader.feed(piece)
 
 
 def test_pending_counts_what_is_not_complete() -> None:
-    reader = SseReader()
+    reader = Sse()
     reader.feed(b"data: 1\n\ndata")
     assert reader.pending == 4
 
 
 def test_an_event_that_grows_byte_by_byte_costs_linear_time() -> None:
-    reader = SseReader()
+    reader = Sse()
     for _ in range(400_000):  # quadratic would be minutes
         reader.feed(b"x")
     assert len(reader.feed(b"\n\n")) == 1

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from proxy.audit.log import AuditError, AuditLog
-from proxy.codecs import openai_chat, splicing, sse, trees
+from proxy.codecs import openai_chat, splicing, trees
+from proxy.codecs.framings import sse
 from proxy.codecs.openai_chat import stream
 from proxy.detectors import history
 from proxy.detectors.stream import TextStream

@@ -6,11 +6,11 @@ stream's alike; `stream` reads events; `writer` cuts calls out; `own` is what mi
 and hosts live elsewhere.
 """
 
-from proxy.codecs.codec import Codec
 from proxy.codecs.anthropic.document import read_request, read_response
 from proxy.codecs.anthropic.own import inject, message, message_stream, refusal
 from proxy.codecs.anthropic.stream import stream_reader
 from proxy.codecs.anthropic.writer import cut_calls, stream_writer
+from proxy.codecs.codec import Codec
 
 CODEC = Codec(
     name="anthropic",

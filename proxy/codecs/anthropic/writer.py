@@ -13,7 +13,9 @@ from proxy.codecs.walk import table
 class Writer:
     """Cuts calls out of one stream: a cut block becomes a text block at the same index."""
 
-    def rewrite(self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Event] | None:
+    def rewrite(
+        self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
+    ) -> list[Event] | None:
         """See `StreamWriter`."""
         cut = [(path, channel) for path, channel in reading.entries if channel in cuts]
         kind = table(document).get("type")

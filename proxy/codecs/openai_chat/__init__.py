@@ -1,6 +1,7 @@
 """OpenAI Chat Completions and its compatible vendors (wire-formats §1): JSON and stream, as pure functions.
 
-Source: OpenAI OpenAPI 2.3.0, `/chat/completions`, and recorded vendors. Here stands only what makes it a `Codec`: `document` reads requests and whole responses, their `messages` and their `calls` alike; `stream` reads chunks;
+Source: OpenAI OpenAPI 2.3.0, `/chat/completions`, and recorded vendors. Here stands only what makes it a
+`Codec`: `document` reads requests and whole responses, their `messages` and their `calls` alike; `stream` reads chunks;
 `writer` cuts calls out; `own` is what midstream says itself. Framing, splicing and hosts live elsewhere.
 """
 

@@ -18,7 +18,9 @@ class Writer:
     def __init__(self) -> None:
         self._noticed: dict[Channel, int] = {}
 
-    def rewrite(self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Event] | None:
+    def rewrite(
+        self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
+    ) -> list[Event] | None:
         """See `StreamWriter`."""
         changes: list[Change] = []
         cut = [(path, channel) for path, channel in reading.entries if channel in cuts]

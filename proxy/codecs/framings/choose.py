@@ -1,0 +1,25 @@
+"""Which framing a body has: by its content type where that is certain, else by its first bytes, as content types lie.
+
+Only the choice lives here; each framing is a module of its own.
+"""
+
+from collections.abc import Collection
+
+from proxy.codecs.framings import Framing
+from proxy.codecs.framings.sse import Sse
+
+WHOLE = "whole"
+"""The body is one document, no stream."""
+
+
+def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing | str | None:
+    """The framing of a body that begins with `head`; WHOLE for none, None where more bytes must be seen.
+
+    `framings`: those that the format may have, see `Codec.framings`.
+    """
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not start:
+        return None
+    if start[:1] == b"{" or start[:1] == b"[":
+        return WHOLE
+    return Sse()

@@ -1,0 +1,93 @@
+"""One inspected HTTP exchange from its headers to its end: decoded, decided, guarded, encoded again.
+
+Bytes and plain headers only: `addon` drives it with live traffic, `replay` with recordings, so that both are decided by
+the same objects. What is decided is `exchange`'s and `guard`'s.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from proxy.codecs import providers
+from proxy.codecs.providers import Route
+from proxy.context import Context
+from proxy.delivery import Delivery
+from proxy.encoding import BadEncoding, TooLarge, decode_body
+from proxy.events import Agent, Flow
+from proxy.exchange import UNTOUCHED, Exchange, Outcome
+from proxy.judge import Runtime
+from proxy.streamed import Streamed
+from proxy.tool_exchange import ToolExchange
+
+_STREAMS: Final = (
+    "text/event-stream",
+    "application/vnd.amazon.eventstream",
+    "application/x-ndjson",
+    "application/grpc",
+)
+_MEDIA: Final = ("image/", "audio/", "video/", "font/")
+
+
+class Inspection:
+    """One exchange on its way. `request` comes first, then `delivery` (a stream) or `response` (a whole body)."""
+
+    def __init__(self, exchange: Exchange, *, streams: bool = False) -> None:
+        """`streams`: the request's address already says that its answer is a stream."""
+        self.exchange = exchange
+        self._streams = streams
+        self.size = 0
+        """Bytes of the request, decoded."""
+
+    @classmethod
+    def begin(
+        cls, runtime: Runtime, route: Route, agent: Agent, flow: Flow, headers: Mapping[str, str], *, counts: bool
+    ) -> "Inspection":
+        """The inspection of a request to `route`. `headers` by lower-case name; `counts`: budgets need token counts."""
+        codec = providers.codec(route.codec)
+        context = Context(
+            agent=agent,
+            flow=flow,
+            provider=route.provider,
+            format=route.codec,
+            model=route.model,
+            headers=headers,
+        )
+        kind = Exchange if codec.answer_calls is None else ToolExchange
+        exchange = kind(runtime, codec, context, asks_usage=counts and route.asks_usage)
+        return cls(exchange, streams=route.streams)
+
+    def request(self, raw: bytes) -> Outcome:
+        """Decide a request body as it came, under its content-encoding."""
+        exchange = self.exchange
+        headers = exchange.context.headers
+        limit = exchange.policy.limits.request_body
+        try:
+            body = decode_body(raw, headers.get("content-encoding", ""), limit)
+        except (BadEncoding, TooLarge) as error:
+            status = 413 if isinstance(error, TooLarge) else 400
+            return Outcome(refusal=exchange.refuse(status, f"[midstream] {error}"))
+        if not body:
+            return UNTOUCHED
+        outcome = exchange.on_request(body)
+        self.size = len(body)
+        return outcome
+
+    def streams(self, status: int, content_type: str) -> bool:
+        """Whether the response is to be guarded as a stream. Content types lie: the guard looks at the first bytes."""
+        if content_type.lower().startswith(_STREAMS):
+            return True
+        request = self.exchange.request
+        asked = self._streams or (request is not None and request.stream)
+        return asked and 200 <= status < 300
+
+    def delivery(self, content_type: str, coding: str, opened: Callable[[Exception], None] | None) -> Delivery:
+        """What drives a streamed response; see `Delivery`."""
+        limit = self.exchange.policy.limits.response_body
+        return Delivery(Streamed(self.exchange, content_type), coding, limit, opened)
+
+    def response(self, raw: bytes, content_type: str, coding: str) -> Outcome:
+        """Decide a whole response body as it came. Raises BadEncoding or TooLarge."""
+        body = decode_body(raw, coding, self.exchange.policy.limits.response_body)
+        media = content_type.lower().startswith(_MEDIA)
+        if not body or (media and body.lstrip()[:1] not in (b"{", b"[")):
+            return UNTOUCHED
+        return self.exchange.on_response(body)
