@@ -18,10 +18,12 @@ from proxy.context import new_id
 from proxy.events import Agent, Flow
 from proxy.exchange import Exchange, Refusal
 from proxy.inspection import Inspection
-from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, GuardFailure
+from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, SOCKET, GuardFailure, SocketMessage
 from proxy.messages import credentials_required, is_for_us, plain, problem, replace_body, route_of
 from proxy.services import Services
 from proxy.session import Session
+from proxy.socket_exchange import SocketExchange
+from proxy.stream_judge import StreamRefusedError
 
 logger = logging.getLogger(__name__)
 
@@ -123,8 +125,42 @@ class Addon:
         if route.codec is None and serving.policy.unrecognised == "deny":
             self._refuse(flow, exchange.refuse(403, "[midstream] The policy denies requests that no codec can read."))
         elif headers.get("upgrade", "").lower() == "websocket":
+            self._upgrade(flow, route, agent, where, headers)
+
+    def _upgrade(
+        self, flow: http.HTTPFlow, route: providers.Route, agent: Agent, where: Flow, headers: Mapping[str, str]
+    ) -> None:
+        """A WebSocket of a format that travels so is read message by message; others are refused."""
+        state: Inspected = flow.metadata[STATE]
+        if state.exchange.codec.socket_refusal is None:
             # 426 makes Codex fall back to POST after one try (clients-notes); an unread WebSocket would be a leak.
-            self._refuse(flow, exchange.refuse(426, "[midstream] WebSocket is not inspected: use HTTP POST."))
+            self._refuse(flow, state.exchange.refuse(426, "[midstream] WebSocket is not inspected: use HTTP POST."))
+            return
+        serving = self._services.serving
+
+        def begin() -> tuple[Exchange, Session]:
+            fresh = where.model_copy(update={"id": new_id()})
+            inspection = Inspection.begin(serving.runtime, route, agent, fresh, headers, counts=False)
+            return inspection.exchange, self._services.session(inspection.exchange, serving)
+
+        flow.metadata[SOCKET] = SocketExchange(begin, failure_open=serving.policy.failure == "open")
+
+    async def midstream_socket(self, message: SocketMessage) -> None:
+        """A WebSocket message waits for its decision."""
+        socket: SocketExchange = message.flow.metadata[SOCKET]
+        try:
+            passed = await socket.up(message.content) if message.from_client else socket.down(message.content)
+        except StreamRefusedError as error:
+            socket.now.session.cut_off(error)
+            message.onward, message.close = (), True
+            return
+        message.onward, message.back, message.close = passed
+
+    def midstream_socket_end(self, flow: http.HTTPFlow) -> None:
+        """An upgraded connection is over."""
+        socket: SocketExchange | None = flow.metadata.get(SOCKET)
+        if socket is not None:
+            socket.close()
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """The whole request is here: decide it, then reserve its budget."""
@@ -198,6 +234,8 @@ class Addon:
 
     def hook_failed(self, name: str, flow: object, error: BaseException) -> bool:
         """A hook raised. True lets the flow go on as it is, which only a policy with `failure: open` says."""
+        if isinstance(flow, SocketMessage):
+            return _socket_failed(flow, error)
         if not isinstance(flow, http.HTTPFlow):
             return False
         state: Inspected | None = flow.metadata.get(STATE)
@@ -250,6 +288,17 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
             state.session.refused(refusal)
+
+
+def _socket_failed(message: SocketMessage, error: BaseException) -> bool:
+    """True lets the message go on as it is; otherwise the connection ends with it undelivered."""
+    socket: SocketExchange = message.flow.metadata[SOCKET]
+    if socket.failure_open and not isinstance(error, asyncio.CancelledError):
+        socket.now.session.failed_open(error)
+        message.onward = (message.content,)
+        return True
+    socket.now.session.cut_off(error)
+    return False
 
 
 if __name__.startswith("__mitmproxy_script__"):  # loaded with -s: this copy of the module only hands over

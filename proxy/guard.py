@@ -49,6 +49,8 @@ class Guard:
         self._writer = exchange.codec.stream_writer()
         self._queue: deque[Item] = deque()
         self._queued = 0
+        self.ended = False
+        """The codec saw the end of the answer."""
 
     @property
     def held(self) -> int:
@@ -95,6 +97,7 @@ class Guard:
             return self._read_message(frame)
         reading = self._reader.read(document)
         self._exchange.note(reading)
+        self.ended = self.ended or reading.end
         pieces, copies = self._judge.read(reading)
         return Item(frame, document, reading, pieces, copies)
 

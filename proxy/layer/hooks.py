@@ -1,6 +1,6 @@
 """What the HTTP layer asks the addon, and what the addon tells it by `flow.metadata`: names and data only."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ MAX_BODY = "midstream.max_body"
 """flow.metadata: the most bytes of request body that are buffered."""
 MAX_RESPONSE = "midstream.max_response"
 """flow.metadata: the most bytes of response body that are buffered."""
+
+SOCKET = "midstream.socket"
+"""flow.metadata: what reads the messages of an upgraded flow; without it they pass unread."""
 
 type Commands[T] = Generator[commands.Command, Any, T]
 
@@ -60,3 +63,32 @@ class MidstreamGuardFailedHook(commands.StartHook):  # type: ignore[no-untyped-c
     """A guard or a stream callable failed; the flow was aborted."""
 
     failure: GuardFailure
+
+
+@dataclass
+class SocketMessage:
+    """One whole WebSocket message, held until the addon has said what becomes of it."""
+
+    flow: http.HTTPFlow
+    content: bytes
+    from_client: bool
+    onward: Sequence[bytes] | None = None
+    """What goes on in its place; None after the hook: nobody decided, and the connection is cut off."""
+    back: Sequence[bytes] = ()
+    """What its sender gets instead."""
+    close: bool = False
+    """End the connection after that."""
+
+
+@dataclass
+class MidstreamSocketHook(commands.StartHook):  # type: ignore[no-untyped-call]  # mitmproxy is untyped
+    """A WebSocket message came, and waits."""
+
+    message: SocketMessage
+
+
+@dataclass
+class MidstreamSocketEndHook(commands.StartHook):  # type: ignore[no-untyped-call]  # mitmproxy is untyped
+    """An upgraded connection is over."""
+
+    flow: http.HTTPFlow

@@ -26,6 +26,7 @@ from proxy.layer.hooks import (
     MidstreamHoldHook,
     ResponseTooLargeHook,
 )
+from proxy.layer.websocket import GuardedWebsocket
 
 
 class GuardedStream(EndingStream):
@@ -130,6 +131,18 @@ class GuardedStream(EndingStream):
         if self.flow.response is None:
             self.flow.response = plain(413, "the request body is larger than this proxy reads")
         yield from self._answer(uploading=True)
+
+    # -- what follows an upgrade --------------------------------------------------------------------------------------
+
+    def flow_done(self) -> Commands[None]:
+        """As mitmproxy's; an upgrade to WebSocket goes to a layer whose messages wait."""
+        if self.flow.websocket is None or self.flow.response is None or self.flow.response.status_code != 101:
+            yield from super().flow_done()
+            return
+        self.child_layer = GuardedWebsocket(self.context, self.flow)
+        self._handle_event = self.passthrough  # type: ignore[method-assign]  # as mitmproxy does
+        yield from self.child_layer.handle_event(events.Start())
+        yield SendHttp(he.ResponseEndOfMessage(self.stream_id), self.context.client)
 
     # -- the response -------------------------------------------------------------------------------------------------
 

@@ -74,8 +74,3 @@ class Layers:
     async def midstream_hold(self, hold: Hold) -> None:
         """Await a stream's decision."""
         await hold.wait()
-
-    def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """Keep the last message only: mitmproxy stores every one for as long as the connection lives."""
-        assert flow.websocket is not None
-        del flow.websocket.messages[:-1]

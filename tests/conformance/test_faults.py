@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from proxy.audit.log import AuditError, AuditLog
-from proxy.codecs import openai_chat, splicing, trees
+from proxy.codecs import splicing, trees
 from proxy.codecs.framings import sse
-from proxy.codecs.openai_chat import stream
+from proxy.codecs.openai_chat import document, stream
 from proxy.detectors import history
 from proxy.detectors.stream import TextStream
 from proxy.exchange import Exchange
-from proxy.guard import Guard
 from proxy.judge import Judge
 from proxy.store import StoreError
 from proxy.store.sqlite import SqliteStore
+from proxy.streamed import Streamed
 from tests.behind import CHAT, JSON, Running, answer, asking, saying, serving
 from tests.judging import REDACT
 from tests.wire import openai_stream
@@ -47,11 +47,11 @@ def full(*_: Any, **__: Any) -> Any:
 
 
 UPWARD: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "parser": (trees, "parse", breaking),
-    "codec": (openai_chat, "read_request", breaking),
+    "parser": (trees, "_quotes", breaking),
+    "codec": (document, "History", breaking),
     "detector": (history.FindingCache, "scan", breaking),
     "engine": (Judge, "decide", breaking),
-    "splice": (splicing, "splice", breaking),
+    "splice": (splicing, "survey", breaking),
     "edits": (Judge, "edits", breaking),
     "exchange": (Exchange, "on_request", breaking),
     "store": (SqliteStore, "reserve", refusing),
@@ -81,8 +81,8 @@ async def test_a_fault_on_the_way_up_lets_nothing_up(
 
 
 DOWNWARD: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "parser": (trees, "parse", breaking),
-    "codec": (openai_chat, "read_response", breaking),
+    "parser": (trees, "_quotes", breaking),
+    "codec": (document, "read_message", breaking),
     "detector": (history.FindingCache, "scan", breaking),
     "engine": (Judge, "decide", breaking),
     "edits": (Judge, "edits", breaking),
@@ -105,14 +105,14 @@ async def test_a_fault_on_the_way_down_lets_nothing_down(
 
 
 STREAMED: dict[str, tuple[Any, str, Callable[..., Any]]] = {
-    "parser": (trees, "parse", breaking),
-    "framing": (sse.SseReader, "feed", breaking),
+    "parser": (trees, "_quotes", breaking),
+    "framing": (sse.Sse, "feed", breaking),
     "codec": (stream.Reader, "read", breaking),
     "detector": (TextStream, "feed", breaking),
     "engine": (Judge, "decide", breaking),
     "edits": (Judge, "edits", breaking),
-    "guard": (Guard, "feed", breaking),
-    "guard's end": (Guard, "finish", breaking),
+    "guard": (Streamed, "feed", breaking),
+    "guard's end": (Streamed, "finish", breaking),
 }
 
 
