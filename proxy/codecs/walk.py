@@ -44,11 +44,22 @@ STRUCTURE: Final = frozenset(
         "call_id",
         "tool_call_id",
         "tool_use_id",
+        "toolUseId",
         "file_id",
+        "event_id",
+        "item_id",
+        "previous_item_id",
+        "response_id",
+        "conversation_id",
+        "thread_id",
+        "assistant_id",
+        "run_id",
+        "message_id",
         "media_type",
         "format",
         "finish_reason",
         "stop_reason",
+        "stopReason",
         "native_finish_reason",
         "service_tier",
         "system_fingerprint",
@@ -134,6 +145,8 @@ def _payload(value: Mapping[str, Json], name: str, text: str, path: Path) -> boo
     """Whether a string is media as such: a data: URL, base64, not an address or a text."""
     if name == "data":
         return value.get("type") == "base64" or (len(path) > 1 and path[-2] in _MEDIA)
+    if name == "bytes":  # Bedrock
+        return len(path) > 1 and path[-2] == "source"
     return text.startswith("data:") and (name in _MEDIA or name == "url")
 
 
