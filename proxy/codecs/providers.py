@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import yaml
 
-from proxy.codecs import anthropic, openai_chat, unrecognised
+from proxy.codecs import a2a, anthropic, mcp, openai_chat, unrecognised
 from proxy.codecs.codec import Codec
 
 _CODECS: Mapping[str, Codec] = {
@@ -22,6 +22,8 @@ _CODECS: Mapping[str, Codec] = {
     for each in (
         anthropic.CODEC,
         openai_chat.CODEC,
+        mcp.CODEC,
+        a2a.CODEC,
         unrecognised.CODEC,
     )
 }
