@@ -76,6 +76,8 @@ class StreamJudge:
             self._growing(channel).scanner = None
         pieces: list[Piece] = [self._open(opened) for opened in reading.opens]
         pieces += [self.grow(channel, path, text) for channel, path, text in reading.fragments]
+        if reading.so_far:
+            pieces += [self._grow_to(fragment) for fragment in reading.so_far]
         if pieces and reading.opens:
             self._note_owners(reading)
         copies = [
@@ -86,6 +88,13 @@ class StreamJudge:
         if reading.repeats:
             pieces += [self._repeat(repeated) for repeated in reading.repeats]
         return pieces, copies
+
+    def _grow_to(self, whole: Fragment) -> Stretch:
+        """All of a text so far: what it says more than the last is new, its edits are those of the whole."""
+        channel, path, text = whole
+        growing = self._touched[channel] = self._growing(channel)
+        growing.grow(path, text[growing.length :])
+        return Stretch(growing, path, 0, len(text))
 
     def _repeat(self, repeated: Fragment) -> Piece:
         """A copy of a text that was told: edited alike. What says something else is a text of its own."""

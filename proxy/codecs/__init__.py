@@ -194,3 +194,5 @@ class Reading(NamedTuple):
     the channel was. A copy that is not what the channel said is a text of its own."""
     keeps: str | None = None
     """As in `Response`."""
+    so_far: Sequence[Fragment] = ()
+    """Pieces of formats whose every event says all of a growing text so far: it begins with what came before."""
