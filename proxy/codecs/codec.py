@@ -129,6 +129,10 @@ class Codec:
     framings: tuple[Literal["sse", "lines", "array", "grpc"], ...] = ("sse",)
     """How streams of this format may be framed. AWS event streams are recognised in every format by their type."""
     syntax: Syntax = JSON
+    answers: Syntax | None = None
+    """How whole answers are written, where not as requests are: messages that do not say what they are (protobuf)."""
+    events: Syntax | None = None
+    """How the events of a stream are."""
     by_message: bool = False
     """Each event of a stream is a document by itself, read by `read_response` (JSON-RPC); nothing grows over them."""
     plain_events: frozenset[str] = frozenset()

@@ -6,10 +6,14 @@ Only the choice lives here; each framing is a module of its own.
 from collections.abc import Collection
 
 from proxy.codecs.framings import Framing
+from proxy.codecs.framings.grpc import Grpc
 from proxy.codecs.framings.sse import Sse
 
 WHOLE = "whole"
 """The body is one document, no stream."""
+
+GRPC_FLAGS = (b"\0", b"\1", b"\x80", b"\x81")
+"""First bytes of gRPC frames, and of nothing else that is read here."""
 
 
 def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing | str | None:
@@ -17,6 +21,10 @@ def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing
 
     `framings`: those that the format may have, see `Codec.framings`.
     """
+    if not framings:
+        return WHOLE
+    if "grpc" in framings and head[:1] in GRPC_FLAGS:
+        return Grpc()
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
         return None
