@@ -9,12 +9,13 @@ import pytest
 from proxy.demo.answers import default_scenario
 from proxy.demo.served import Served, serving
 from proxy.demo.stand_in import StandIn, in_thread
+from tests.sdk.provider import CERTIFIED, HOSTS, reply
 from tests.serving import StartProxy
 
 
 @pytest.fixture(scope="session")
 def _provider() -> Iterator[StandIn]:
-    with in_thread() as provider:
+    with in_thread(hosts=CERTIFIED, written=reply) as provider:
         yield provider
 
 
@@ -38,8 +39,8 @@ def midstream_proxy(_provider: StandIn, tmp_path_factory: pytest.TempPathFactory
         def start(policy: str, name: str = "") -> Served:
             if (policy, name) not in running:
                 folder = tmp_path_factory.mktemp("midstream")
-                served = serving([_write(folder, policy)], _provider.address, _provider.ca_file, folder / "state")
-                running[policy, name] = stack.enter_context(served)
+                told = ([_write(folder, policy)], _provider.address, _provider.ca_file, folder / "state")
+                running[policy, name] = stack.enter_context(serving(*told, hosts=HOSTS))
             return running[policy, name]
 
         yield start

@@ -38,5 +38,24 @@ rules:
     when: tool.arguments.exists(k, string(tool.arguments[k]).matches('(^|/)[.]env([.]|$)'))
     verdict: deny
     reason: credential files stay on the machine
+  - id: no-payroll
+    at: post_tool_execution
+    tools: [payroll]
+    verdict: deny
+    reason: ask the platform team first
 """
-"""What most tests want of a policy: redaction both ways, placeholders, stripping, one denied call."""
+"""What most tests want of a policy: redaction both ways, placeholders, stripping, a denied call, a denied result."""
+
+NOTICE = "credential files stay on the machine"
+"""What its denial of a call says."""
+
+REASON = "ask the platform team first"
+DENYING = f"""version: 1
+{IDENTITY}
+rules:
+  - id: no-requests
+    at: pre_llm_request
+    verdict: deny
+    reason: {REASON}
+"""
+"""Refuses every request, saying `REASON`."""

@@ -1,7 +1,7 @@
 """How the SDK tests reach the stand-in: straight, or through midstream. Everything else of a test is the same."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,11 +11,15 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient, DefaultHttpxClient, Ope
 
 from proxy.demo.served import Served
 from proxy.demo.stand_in import StandIn
+from tests.sdk.lines import Line
+from tests.sdk.tunnel import tunnel
 from tests.serving import AGENT, TOKEN, StartProxy
 
 OPENAI_MODEL, ANTHROPIC_MODEL = "gpt-5.4-mini", "claude-sonnet-4-6"
 KEY = "key-of-nobody"
 PERMIT_ALL = "version: 1\n"
+
+pytest.register_assert_rewrite("tests.sdk.contract")
 
 
 class Way:
@@ -114,3 +118,32 @@ def behind(stand_in: StandIn, midstream_proxy: StartProxy) -> Iterator[Behind]:
     made = Behind(stand_in, midstream_proxy)
     yield made
     made.close()
+
+
+# The SDKs that `Way` makes no clients of: they are told a proxy and a CA, whichever way they go.
+
+
+@pytest.fixture(scope="session")
+def _tunnel(_provider: StandIn) -> Iterator[str]:
+    with tunnel(_provider.port) as url:
+        yield url
+
+
+@pytest.fixture
+def straight(stand_in: StandIn, _tunnel: str) -> Line:
+    """The way to the provider with nothing between."""
+    return Line(_tunnel, stand_in.ca_file)
+
+
+type Lines = Callable[[str], Line]
+
+
+@pytest.fixture
+def lines(midstream_proxy: StartProxy) -> Lines:
+    """`lines(policy)`: the way through a midstream with that policy."""
+
+    def through(policy: str) -> Line:
+        served = midstream_proxy(policy)
+        return Line(served.proxy_url(AGENT, TOKEN), served.ca_file)
+
+    return through

@@ -10,17 +10,8 @@ import pytest
 from proxy.demo.answers import Answer, Call, Text, call, says
 from proxy.demo.stand_in import StandIn
 from tests.sdk.conftest import ANTHROPIC_MODEL, OPENAI_MODEL, Behind, Way
-from tests.serving import GUARDED, IDENTITY
+from tests.serving import DENYING, GUARDED, IDENTITY, NOTICE, REASON
 
-REASON = "ask the platform team first"
-DENYING = f"""version: 1
-{IDENTITY}
-rules:
-  - id: no-requests
-    at: pre_llm_request
-    verdict: deny
-    reason: {REASON}
-"""
 ASK = [{"role": "user", "content": "Go."}]
 
 
@@ -74,7 +65,6 @@ def test_without_the_right_token_nothing_goes_up(behind: Behind, stand_in: Stand
 
 # Tool calls
 
-NOTICE = "credential files stay on the machine"
 READ_ENV = call("read_file", {"path": "/srv/app/.env"}, call_id="call_env")
 READ_README = call("read_file", {"path": "/srv/app/README.md"}, call_id="call_readme")
 
@@ -144,19 +134,9 @@ def test_a_denied_call_is_never_seen_in_part(behind: Behind, stand_in: StandIn) 
 
 # Tool results
 
-RESULTS = f"""version: 1
-{IDENTITY}
-rules:
-  - id: no-payroll
-    at: post_tool_execution
-    tools: [payroll]
-    verdict: deny
-    reason: {REASON}
-"""
-
 
 def test_a_denied_result_becomes_a_notice_and_the_run_goes_on(behind: Behind, stand_in: StandIn) -> None:
-    way = behind(RESULTS)
+    way = behind(GUARDED)
     function = {"name": "payroll", "arguments": "{}"}
     calling = {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
     told = "everybody earns 100"

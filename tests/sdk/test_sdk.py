@@ -125,7 +125,7 @@ def test_other_endpoints(way: Way) -> None:
     counted = way.anthropic().messages.count_tokens(model=ANTHROPIC_MODEL, messages=ASK)
     assert counted.input_tokens > 0
     with pytest.raises(openai.NotFoundError, match="Unknown request URL"):
-        way.openai().embeddings.create(model="m", input="x")
+        way.openai().moderations.create(input="x")
 
 
 @pytest.mark.parametrize(("status", "tries"), [(400, 1), (401, 1), (429, 2), (500, 2)])

@@ -1,0 +1,112 @@
+"""OpenAI's responses, whole and streamed, and embeddings (API reference: "Responses", "Streaming events").
+
+Chat completions are written by the demo's stand-in.
+"""
+
+import base64
+import struct
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from proxy.demo.answers import Answer, Call, Raw, Received, Text
+from tests.sdk.provider.writing import CREATED, VECTOR, data, document, pieces, sse
+
+
+def response(request: Received, answer: Answer) -> Raw:
+    """`POST /v1/responses`."""
+    if request.json.get("stream"):
+        return sse(_events(request, answer), answer)
+    return document(_response(request, answer, "completed"))
+
+
+def _response(request: Received, answer: Answer, status: str) -> dict[str, Any]:
+    done = status == "completed"
+    return {
+        "id": "resp_standin",
+        "object": "response",
+        "created_at": CREATED,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": request.json.get("instructions"),
+        "metadata": {},
+        "model": request.json.get("model"),
+        "output": [_item(at, part, "completed") for at, part in enumerate(answer.content)] if done else [],
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": request.json.get("tools") or [],
+        "top_p": 1.0,
+        "usage": _usage(answer) if done else None,
+    }
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
+    return {
+        "input_tokens": answer.input_tokens,
+        "input_tokens_details": {"cached_tokens": answer.cached_tokens},
+        "output_tokens": answer.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": answer.input_tokens + answer.output_tokens,
+    }
+
+
+def _item(at: int, part: Text | Call, status: str) -> dict[str, Any]:
+    """An output item; one that is not completed is still empty."""
+    done = status == "completed"
+    if isinstance(part, Text):
+        content = [_text(str(part))] if done else []
+        return {"id": f"msg_{at}", "type": "message", "status": status, "content": content, "role": "assistant"}
+    written = {"arguments": part.arguments if done else "", "call_id": part.id, "name": part.name}
+    return {"id": f"fc_{at}", "type": "function_call", "status": status, **written}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _events(request: Received, answer: Answer) -> Iterator[bytes]:
+    numbers = count()
+
+    def event(name: str, /, **members: Any) -> bytes:
+        return data({"type": name, "sequence_number": next(numbers), **members}, name)
+
+    opening = _response(request, answer, "in_progress")
+    yield event("response.created", response=opening)
+    yield event("response.in_progress", response=opening)
+    for at, part in enumerate(answer.content):
+        yield event("response.output_item.added", output_index=at, item=_item(at, part, "in_progress"))
+        for name, members in _text_events(part) if isinstance(part, Text) else _call_events(part):
+            yield event(name, item_id=_item(at, part, "")["id"], output_index=at, **members)
+        yield event("response.output_item.done", output_index=at, item=_item(at, part, "completed"))
+    yield event("response.completed", response=_response(request, answer, "completed"))
+
+
+def _text_events(part: Text) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "response.content_part.added", {"content_index": 0, "part": _text("")}
+    for piece in pieces(part):
+        yield "response.output_text.delta", {"content_index": 0, "delta": piece, "logprobs": [], "obfuscation": "Aq3"}
+    yield "response.output_text.done", {"content_index": 0, "text": str(part), "logprobs": []}
+    yield "response.content_part.done", {"content_index": 0, "part": _text(str(part))}
+
+
+def _call_events(part: Call) -> Iterator[tuple[str, dict[str, Any]]]:
+    for fragment in pieces(part):
+        yield "response.function_call_arguments.delta", {"delta": fragment, "obfuscation": "Zx9kQ"}
+    yield "response.function_call_arguments.done", {"name": part.name, "arguments": part.arguments}
+
+
+def embeddings(request: Received, answer: Answer) -> Raw:
+    """`POST /v1/embeddings`, Mistral's too; the SDK asks for base64 unless told otherwise."""
+    inputs = request.json["input"]
+    packed = base64.b64encode(struct.pack(f"<{len(VECTOR)}f", *VECTOR)).decode()
+    vector = packed if request.json.get("encoding_format") == "base64" else VECTOR
+    rows = [{"object": "embedding", "index": at, "embedding": vector} for at in range(_length(inputs))]
+    usage = {"prompt_tokens": answer.input_tokens, "completion_tokens": 0, "total_tokens": answer.input_tokens}
+    head = {"id": "embd_standin", "object": "list", "model": request.json["model"]}
+    return document({**head, "data": rows, "usage": usage})
+
+
+def _length(inputs: str | list[Any]) -> int:
+    return 1 if isinstance(inputs, str) else len(inputs)
