@@ -14,7 +14,16 @@ from urllib.parse import unquote
 
 import yaml
 
-from proxy.codecs import a2a, anthropic, mcp, openai_chat, unrecognised
+from proxy.codecs import (
+    a2a,
+    anthropic,
+    anthropic_complete,
+    mcp,
+    openai_chat,
+    openai_completions,
+    openai_realtime,
+    unrecognised,
+)
 from proxy.codecs.codec import Codec
 
 _CODECS: Mapping[str, Codec] = {
@@ -24,6 +33,10 @@ _CODECS: Mapping[str, Codec] = {
         openai_chat.CODEC,
         mcp.CODEC,
         a2a.CODEC,
+        openai_realtime.CODEC,
+        openai_realtime.OVER_HTTP,
+        openai_completions.CODEC,
+        anthropic_complete.CODEC,
         unrecognised.CODEC,
     )
 }
@@ -106,9 +119,7 @@ def _match(host: str, method: str, path: str) -> Route | None:
 
 
 _MODEL = re.compile(r"/(?:models?|deployments|engines)/([^/:]+)", re.IGNORECASE)
-_STREAMS = re.compile(
-    r":(?:stream(?:generatecontent|rawpredict)|serverstreamingpredict)|(?:converse|response)-stream$"
-)
+_STREAMS = re.compile(r":(?:stream(?:generatecontent|rawpredict)|serverstreamingpredict)|(?:converse|response)-stream$")
 
 
 def _model_in(path: str) -> str | None:
