@@ -147,7 +147,7 @@ class Addon:
 
     async def midstream_socket(self, message: SocketMessage) -> None:
         """A WebSocket message waits for its decision."""
-        socket: SocketExchange = message.flow.metadata[SOCKET]
+        socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
         try:
             passed = await socket.up(message.content) if message.from_client else socket.down(message.content)
         except StreamRefusedError as error:
@@ -158,7 +158,7 @@ class Addon:
 
     def midstream_socket_end(self, flow: http.HTTPFlow) -> None:
         """An upgraded connection is over."""
-        socket: SocketExchange | None = flow.metadata.get(SOCKET)
+        socket: SocketExchange[Session] | None = flow.metadata.get(SOCKET)
         if socket is not None:
             socket.close()
 
@@ -292,7 +292,7 @@ class Addon:
 
 def _socket_failed(message: SocketMessage, error: BaseException) -> bool:
     """True lets the message go on as it is; otherwise the connection ends with it undelivered."""
-    socket: SocketExchange = message.flow.metadata[SOCKET]
+    socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
     if socket.failure_open and not isinstance(error, asyncio.CancelledError):
         socket.now.session.failed_open(error)
         message.onward = (message.content,)

@@ -26,6 +26,7 @@ _RUN: Final = ("connect_to", "upstream_ca", "store", "state", "agent", "log_leve
 
 _STATUS: Final = {
     "ConfigError": 2,
+    "RecordingError": 2,
     "PolicyError": 2,
     "CAError": 1,
     "DemoError": 1,
@@ -120,6 +121,29 @@ def _scan(arguments: Namespace) -> int:
     return _report(commands.scan(arguments.file, jsonl=arguments.jsonl), arguments)
 
 
+def _replay(arguments: Namespace) -> int:
+    config = _config(arguments)
+    from proxy.replay.run import Options
+
+    if arguments.audit and not settings.state_given(vars(arguments)):
+        raise ConfigError("--audit needs --state DIR, where the audit log is written")
+    if arguments.emit is not None:
+        arguments.emit.mkdir(parents=True, exist_ok=True)
+    _warn_without_policy(config)
+    options = Options(
+        policies=config.policies,
+        against=tuple(Path(path) for path in arguments.against or ()),
+        seed=arguments.rechunk,
+        emit=arguments.emit,
+        state=settings.prepared(config).state if settings.state_given(vars(arguments)) else None,
+        audit=arguments.audit,
+        cache=settings.default_cache(),
+        agent=config.agent or "replay",
+        as_json=arguments.json,
+    )
+    return _report(commands.replay(arguments.recordings, options), arguments)
+
+
 def _audit(arguments: Namespace) -> int:
     return _report(commands.audit_verify(arguments.files, _config(arguments)), arguments)
 
@@ -147,8 +171,12 @@ def _report(lines: Iterable[Line], arguments: Namespace) -> int:
     failed = False
     for line in lines:
         failed |= line.failed
-        _print(orjson.dumps(line.value).decode() if arguments.json else line.text)
+        _print(_json(line.value) if arguments.json else line.text)
     return int(failed)
+
+
+def _json(value: Any) -> str:
+    return (value.json if isinstance(value, commands.Raw) else orjson.dumps(value)).decode()
 
 
 def _print(text: str) -> None:
@@ -198,6 +226,19 @@ def _scan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jsonl", action="store_true", help='the input is JSON lines of {"text"}, whatever its name')
 
 
+def _replay_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recordings", nargs="+", metavar="FLOWS", help=".mitm, .flow, .har, .jsonl(.gz), or folders")
+    parser.add_argument(
+        "--against",
+        action="append",
+        metavar="FILE",
+        help="the policy in force now: show what -p would decide otherwise",
+    )
+    parser.add_argument("--emit", type=Path, metavar="DIR", help="write the bytes that would have gone up and down")
+    parser.add_argument("--rechunk", type=int, metavar="SEED", help="cut every stream at random places first")
+    parser.add_argument("--audit", action="store_true", help="write audit records too (with --state)")
+
+
 def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="audit files (those of the state directory)")
 
@@ -215,6 +256,9 @@ _COMMANDS: Final[Mapping[str, Command]] = {
         "run the tests beside policies", lambda a: _report(commands.test(_files(a)), a), (), True, _policy_arguments
     ),
     "schema": Command("print the JSON Schema of a policy file", lambda a: _report(commands.schema(), a)),
+    "replay": Command(
+        "try policies on recorded traffic", _replay, ("state", "agent"), policy=True, more=_replay_arguments
+    ),
     "scan": Command("run the detectors on a text", _scan, more=_scan_arguments),
     "budgets": Command(
         "what budgets have spent", lambda a: _report(commands.budgets(_config(a)), a), ("store", "state")

@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
@@ -21,8 +22,15 @@ from proxy.config import Config, ConfigError, default_cache, inherited, prepared
 if TYPE_CHECKING:
     from proxy.decision import Finding
     from proxy.effects.budget import Row
+    from proxy.replay.run import Options
 
 JSONL: Final = (".jsonl", ".jsonl.gz")
+
+
+class Raw(NamedTuple):
+    """A value that is JSON already."""
+
+    json: bytes
 
 
 class Line(NamedTuple):
@@ -91,6 +99,20 @@ def _text_of(source: str, number: int, line: bytes) -> str:
     if not isinstance(text, str):
         raise ConfigError(f'{source}:{number}: not a JSON object with a "text"')
     return text
+
+
+# -- replay
+
+
+def replay(recordings: Sequence[str], options: "Options") -> Iterator[Line]:
+    """What would have happened to every recorded exchange; a summary last."""
+    from proxy.replay import run
+
+    total: Counter[str] = Counter()
+    for told in run.summed(run.replay(run.files(recordings), options), total):
+        if told.line or told.text:
+            yield Line(Raw(told.line), told.text, told.failed)
+    yield Line(*run.summary(total, compared=bool(options.against)))
 
 
 # -- budgets, audit, certs

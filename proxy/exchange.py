@@ -56,8 +56,13 @@ class Exchange:
         self.policy = runtime.policy
         self.context = context
         self.codec = codec
+        self._syntax = codec.syntax
         self.lifecycle = Lifecycle(self.judge)
         self.request: Request | None = None
+        self.changed = False
+        """Something of a stream left otherwise than it came."""
+        self.problems: list[str] = []
+        """What could not be read as what it claims to be, in words without content."""
 
     def refuse(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = STOP_RETRYING) -> Refusal:
         """A refusal in this exchange's provider's shape."""
@@ -67,8 +72,9 @@ class Exchange:
 
     def on_request(self, body: bytes) -> Outcome:
         """Decide a whole request body, decoded of any content-encoding."""
+        self._syntax = self.codec.syntax
         try:
-            document = self.codec.syntax.parse(body)
+            document = self._syntax.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
         request = self.request = self.codec.read_request(document)
@@ -149,8 +155,9 @@ class Exchange:
 
     def on_response(self, body: bytes) -> Outcome:
         """Decide a whole response body, decoded of any content-encoding."""
+        self._syntax = self.codec.answers or self.codec.syntax
         try:
-            document = self.codec.syntax.parse(body)
+            document = self._syntax.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.POST_LLM_RESPONSE, error)
         response = self.codec.read_response(document)
@@ -238,10 +245,12 @@ class Exchange:
 
         What another reader may read otherwise, a request or an answer, is denied in any case: it could hide anything.
         """
+        up = point is Point.PRE_LLM_REQUEST
+        if up or not _is_prose(body):
+            self.problems.append(f"{'request' if up else 'response'}: {error}")
         if self.policy.unrecognised == "deny":
             return self._unread(f"the policy denies what it cannot read: {error}")
         text = body.decode("utf-8", "surrogateescape")
-        up = point is Point.PRE_LLM_REQUEST
         classes = self.policy.classes_at(point) if up else self.judge.response_classes(point)
         found = self.judge.scan([texts.Unit(0, text)], classes)
         if self.context.format is not None and (up or self._looks_at_answers):
@@ -283,7 +292,7 @@ class Exchange:
         edited = {unit.part for unit, unit_edits in edits if unit_edits}
         following = dict.fromkeys(change for part, change in when_edited if part in edited)
         every = [*changes, *texts.changes(parts, edits), *following]
-        return Outcome(body=self.codec.syntax.splice(body, every)) if every else UNTOUCHED
+        return Outcome(body=self._syntax.splice(body, every)) if every else UNTOUCHED
 
 
 def _is_prose(body: bytes) -> bool:

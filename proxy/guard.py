@@ -42,7 +42,7 @@ class Guard:
     def __init__(self, exchange: Exchange, framing: Framing) -> None:
         self._exchange = exchange
         self._codec = exchange.codec
-        self._syntax = exchange.codec.syntax
+        self._syntax = exchange.codec.events or exchange.codec.syntax
         self._framing = framing
         self._judge = StreamJudge(exchange)
         self._reader = exchange.codec.stream_reader()
@@ -76,6 +76,7 @@ class Guard:
         denied = self._judge.finish()
         if denied is not None:
             self._queue.clear()
+            self._exchange.changed = True
             answer = self._codec.message_stream(self._exchange.context.model, denied)
             return [self._framing.encode(event) for event in answer]
         return self._release()
@@ -107,12 +108,16 @@ class Guard:
         if outcome.refusal is not None:
             raise StreamRefusedError(outcome.refusal.message)
         if outcome.body is not None:
+            self._exchange.changed = True
             frame = frame._replace(raw=self._framing.with_data(frame, outcome.body), data=outcome.body)
         return Item(frame, None, Reading(), (), ())
 
     def _read_opaque(self, frame: Frame, error: DecodeError) -> Item:
         """An event that is no document: refused if the policy denies what is unrecognised, else scanned as one text."""
-        if self._exchange.policy.unrecognised == "deny" and frame.name not in self._codec.plain_events:
+        if frame.name in self._codec.plain_events:
+            return Item(frame, None, Reading(), (self._judge.read_opaque(_text(frame.data)),), ())
+        self._exchange.problems.append(f"stream: {error}")
+        if self._exchange.policy.unrecognised == "deny":
             raise StreamRefusedError(f"an event cannot be decoded, and the policy denies what it cannot read: {error}")
         text = _text(frame.data)
         if self._framing.is_whole(frame) and text.startswith(("{", "[")) and self._judge.looks:
@@ -138,7 +143,10 @@ class Guard:
                     return out
             item = queue.popleft()
             self._queued -= len(item.event.raw)
-            if leaving := self._bytes(item):
+            leaving = self._bytes(item)
+            if leaving is not item.event.raw:
+                self._exchange.changed = True
+            if leaving:
                 out.append(leaving)
         return out
 

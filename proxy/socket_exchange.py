@@ -6,13 +6,13 @@ server sends is the stream of the one under way. Frames and the connection are `
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from proxy.codecs import DecodeError
 from proxy.codecs.framings.messages import Messages
 from proxy.exchange import Exchange, Refusal
 from proxy.guard import Guard
-from proxy.session import Session
+from proxy.session import Unaffordable
 from proxy.stream_judge import StreamRefusedError
 
 MOST_WAITING: Final = 64
@@ -27,10 +27,20 @@ class Passed(NamedTuple):
     close: bool = False
 
 
-class Turn:
+class Bookkeeping(Protocol):
+    """What becomes of the books of one answer; `session.Session` for traffic."""
+
+    @property
+    def budgeted(self) -> bool: ...
+    async def reserve(self, size: int) -> Unaffordable | None: ...
+    def refused(self, refusal: Refusal) -> None: ...
+    def end(self, status: int | None) -> None: ...
+
+
+class Turn[B: Bookkeeping]:
     """One answer of the connection: its exchange, its bookkeeping, the guard of what comes down."""
 
-    def __init__(self, exchange: Exchange, session: Session) -> None:
+    def __init__(self, exchange: Exchange, session: B) -> None:
         self.exchange = exchange
         self.session = session
         self.guard = Guard(exchange, Messages())
@@ -38,25 +48,28 @@ class Turn:
         """The client asked for it (and did not merely say something beside)."""
 
 
-class SocketExchange:
+class SocketExchange[B: Bookkeeping]:
     """Everything that is said on one connection."""
 
-    def __init__(self, begin: Callable[[], tuple[Exchange, Session]], *, failure_open: bool) -> None:
+    def __init__(self, begin: Callable[[], tuple[Exchange, B]], *, failure_open: bool) -> None:
         """`begin` makes the exchange, and its bookkeeping, of one more answer."""
         self._begin = begin
         self._frames = Messages()
         self._values: Mapping[str, str] = {}
-        self._waiting: deque[Turn] = deque()
+        self.problems: list[str] = []
+        """What could not be read so far."""
+        self._waiting: deque[Turn[B]] = deque()
         self._now = self._turn()
         self.failure_open = failure_open
 
-    def _turn(self) -> Turn:
+    def _turn(self) -> Turn[B]:
         turn = Turn(*self._begin())
         turn.exchange.judge.pseudonyms.adopt(self._values)
+        turn.exchange.problems = self.problems
         return turn
 
     @property
-    def now(self) -> Turn:
+    def now(self) -> Turn[B]:
         """The answer under way, or what is said before the first."""
         return self._now
 
@@ -78,7 +91,7 @@ class SocketExchange:
             return self._end(turn, outcome.refusal)
         return Passed((message if outcome.body is None else outcome.body,))
 
-    def _of(self, message: bytes) -> Turn | None:
+    def _of(self, message: bytes) -> Turn[B] | None:
         """The answer that a message belongs to; a fresh one where it asks for one. None: too many are asked for."""
         if not self._begins(message):
             return self._waiting[-1] if self._waiting else self._now
@@ -99,7 +112,7 @@ class SocketExchange:
         except DecodeError:
             return False
 
-    def _end(self, turn: Turn, refusal: Refusal) -> Passed:
+    def _end(self, turn: Turn[B], refusal: Refusal) -> Passed:
         """An answer that is refused is over before it began."""
         if turn.begun:
             turn.session.refused(refusal)

@@ -110,12 +110,17 @@ class Streamed:
             return self._begin(Sse(), body) + self.finish()
         outcome = self._exchange.on_response(body)
         if outcome.refusal is not None:
+            self._exchange.changed = True
             return outcome.refusal.body
-        return body if outcome.body is None else outcome.body
+        if outcome.body is None:
+            return body
+        self._exchange.changed = True
+        return outcome.body
 
     def _is_document(self, body: bytes) -> bool:
         try:
-            self._exchange.codec.syntax.parse(body)
+            codec = self._exchange.codec
+            (codec.answers or codec.syntax).parse(body)
         except DecodeError:
             return False
         return True
