@@ -3,7 +3,7 @@
 A chunk's frame is read in `stream`, pieces of calls in `calls`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from proxy.codecs import Channel, Json, Kind, Path
@@ -144,9 +144,17 @@ class Choice:
             else:
                 self._channels.walked(said, inner, (*path, "thinking", index), "reasoning")
         if members.get("signature"):
-            said.sealed.append(self._channels.growing(("reasoning", self._number, "thinking")))
+            self._signed(said, array(members.get("thinking")), path)
         skip = frozenset({"thinking"}) if isinstance(members.get("thinking"), list) else frozenset()
         self._channels.rest(said, members, path, skip)
+
+    def _signed(self, said: Said, pieces: Sequence[Json], path: Path) -> None:
+        """A signature that comes with the text seals it; one that comes after it goes, if the text was edited."""
+        channel = self._channels.growing(("reasoning", self._number, "thinking"))
+        if any(table(piece).get("text") for piece in pieces):
+            said.sealed.append(channel)
+        else:
+            said.when_edited.append((channel, Remove((*path, "signature"))))
 
     def _detail(self, said: Said, members: Mapping[str, Json], path: Path) -> None:
         """OpenRouter's reasoning_details: the signature comes after the text, which is sealed from the start."""

@@ -90,9 +90,10 @@ def read_usage(root: Mapping[str, Json]) -> Usage | None:
     return Usage(
         input=number(used.get("prompt_tokens")),
         output=number(used.get("completion_tokens")),
-        # DeepSeek and Moonshot have names of their own for the cached part.
+        # DeepSeek, Moonshot and Mistral have names of their own for the cached part.
         cache_read=number(details.get("cached_tokens"))
         or number(used.get("prompt_cache_hit_tokens"))
-        or number(used.get("cached_tokens")),
+        or number(used.get("cached_tokens"))
+        or number(used.get("num_cached_tokens")),
         cache_write=number(details.get("cache_write_tokens")),
     )
