@@ -151,8 +151,14 @@ def answers(document: Json, notices: Mapping[Path, str], say: Callable[[Message,
 def only(message: Message, kept: Iterable[str], name: str, value: Json) -> list[Change]:
     """Leave of a message the members `kept`, as they are, and `name` with a new value."""
     stay = {"jsonrpc", "id", name, *kept}
-    gone: list[Change] = [Remove((*message.path, other)) for other in message.members if other not in stay]
-    return [*gone, Replace((*message.path, name), dumps(value))]
+    members = message.members
+    changes: list[Change] = [Remove((*message.path, other)) for other in members if other not in stay]
+    # Nor may a text stand where a version or an id should.
+    if members.get("jsonrpc", "2.0") != "2.0":
+        changes.append(Replace((*message.path, "jsonrpc"), b'"2.0"'))
+    if isinstance(members.get("id"), dict | list):
+        changes.append(Replace((*message.path, "id"), b"null"))
+    return [*changes, Replace((*message.path, name), dumps(value))]
 
 
 def deny(message: Message, notice: str) -> list[Change]:

@@ -34,7 +34,9 @@ class Vocabulary(NamedTuple):
     """Long names of the protocol's own, which are no texts."""
 
 
-_WORD: Final = re.compile(r"[\w.+/:;=-]{1,64}", re.ASCII)
+WORD: Final = re.compile(r"[\w.+/:;=-]{1,64}", re.ASCII)
+"""What looks like one word."""
+
 _BASE64: Final = re.compile(r"(?:data:[\w.+/;=-]*,)?[A-Za-z0-9+/_=\r\n-]*+", re.ASCII)
 
 
@@ -77,7 +79,7 @@ def _string(
     if name in names.ids:
         parts.add(path, text, role, kind, sealed=True)
     elif name in names.words or (name == "name" and (inside in names.named or members.get("type") == "tool_use")):
-        word = _WORD.fullmatch(text) is not None
+        word = WORD.fullmatch(text) is not None
         if not (word and name in STRUCTURE):
             parts.add(path, text, role, kind, sealed=word)
     elif _is_media(members, name, text, names):

@@ -7,6 +7,7 @@ from proxy.codecs import Json, Request, ToolResult
 from proxy.codecs.jsonrpc import Message, answers, at, deny, error, only
 from proxy.codecs.mcp.document import TOOLS_CALL, is_tool_result
 from proxy.codecs.splicing import Change, Replace
+from proxy.codecs.vocabulary import WORD
 from proxy.codecs.walk import table, word
 
 VERSION: Final = "io.modelcontextprotocol/protocolVersion"
@@ -58,6 +59,8 @@ def deny_result(document: Json, result: ToolResult, notice: str) -> list[Change]
     """
     message = at(document, result.content[:1] if isinstance(document, list) else ())
     if message.method is not None:
+        if WORD.fullmatch(message.method) is None:
+            return only(message, (), "method", _NOWHERE)
         return only(message, ("method",), "params", _asked(message, notice))
     said = message.members.get("result")
     if is_tool_result(said):
