@@ -71,7 +71,7 @@ class Reader:
         """What one chunk says."""
         said, root = Said(), table(event)
         choices, value = root.get("choices"), root.get("value")
-        skip = set(_CHUNK)
+        skip = set[str]()
         if isinstance(choices, list):
             skip.add("choices")
             for position, choice in enumerate(choices):
@@ -79,7 +79,7 @@ class Reader:
         if isinstance(value, str):
             skip.add("value")
             said.fragment(self._channels.growing(("text", 0, "value")), ("value",), value)
-        self._channels.rest(said, {name: root[name] for name in root.keys() - skip}, (), frozenset())
+        self._channels.rest(said, root, (), frozenset(skip))
         if not isinstance(event, dict):
             self._channels.walked(said, event, ())
         said.model, said.usage = word(root.get("model")), read_usage(root)
@@ -94,7 +94,7 @@ class Reader:
         members, path = table(choice), ("choices", position)
         index = members.get("index")
         base: Channel = ("text", index if isinstance(index, int) else position)
-        skip = {"index", "finish_reason"} if isinstance(members.get("finish_reason"), str | None) else {"index"}
+        skip = set[str]()
         text, again = members.get("text"), table(members.get("delta")).get("content")
         if isinstance(text, str):
             skip.add("text")
