@@ -89,6 +89,13 @@ STRUCTURE: Final = frozenset(
         "service_tier",
         "system_fingerprint",
         "obfuscation",
+        "event_type",
+        "done_reason",
+        "generation_id",
+        "response_id",
+        "conversation_id",
+        "created_at",
+        "completed_at",
     ]
 )
 """Names whose string is an enumeration, an id or padding. Longer than LONGEST_WORD it is a sealed part all the same:
@@ -122,7 +129,8 @@ class Parts:
             self._members(value, path, role, kind, sealed)
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                self.walk(item, (*path, index), role, kind, sealed)
+                if isinstance(item, str | dict | list):  # embeddings have thousands of numbers
+                    self.walk(item, (*path, index), role, kind, sealed)
 
     def walk_any(self, value: Json, path: Path, role: str, kind: Kind, sealed: bool = False) -> None:
         """Every string, name and long integer of an arbitrary value."""
@@ -170,6 +178,8 @@ def _payload(value: Mapping[str, Json], name: str, text: str, path: Path) -> boo
     """Whether a string is media as such: a data: URL, base64, not an address or a text."""
     if name == "data":
         return value.get("type") == "base64" or (len(path) > 1 and path[-2] in _MEDIA)
+    if name == "input_audio":  # Mistral: base64 as it is, or an address
+        return "://" not in text[:16]
     if name == "bytes":  # Bedrock
         return len(path) > 1 and path[-2] == "source"
     return text.startswith("data:") and (name in _MEDIA or name == "url")

@@ -3,7 +3,6 @@
 import struct
 import zlib
 from base64 import b64encode
-from typing import Any
 
 import orjson
 import pytest
@@ -14,26 +13,7 @@ from hypothesis import strategies as st
 from proxy.codecs import AmbiguousError, DecodeError
 from proxy.codecs.framings import Event, Frame
 from proxy.codecs.framings.event_stream import EventStream, is_event_stream
-
-
-def header(name: str, value: bytes, kind: int = 7) -> bytes:
-    sized = struct.pack(">H", len(value)) + value if kind in (6, 7) else value
-    return bytes((len(name),)) + name.encode() + bytes((kind,)) + sized
-
-
-def message(headers: bytes, payload: bytes) -> bytes:
-    lengths = struct.pack(">II", len(headers) + len(payload) + 16, len(headers))
-    body = lengths + struct.pack(">I", zlib.crc32(lengths)) + headers + payload
-    return body + struct.pack(">I", zlib.crc32(body))
-
-
-def event(name: str, payload: bytes, *more: bytes) -> bytes:
-    block = header(":event-type", name.encode()) + header(":content-type", b"application/json")
-    return message(block + header(":message-type", b"event") + b"".join(more), payload)
-
-
-def chunk(inner: bytes, **rest: Any) -> bytes:
-    return event("chunk", orjson.dumps({"bytes": b64encode(inner).decode()} | rest))
+from tests.codecs.event_frames import chunk, event, header, message
 
 
 def only(raw: bytes) -> Frame:
@@ -41,7 +21,7 @@ def only(raw: bytes) -> Frame:
     return frame
 
 
-def parsed(raw: bytes) -> list[tuple[dict[str, Any], bytes]]:
+def parsed(raw: bytes) -> list[tuple[dict[str, object], bytes]]:
     """What botocore reads."""
     buffer = EventStreamBuffer()
     buffer.add_data(raw)
@@ -293,7 +273,7 @@ def test_an_errors_message_is_its_document() -> None:
     assert headers == {":message-type": "error", ":error-code": "Internal", ":error-message": "[hidden]"}
     assert payload == b""
     ((headers, _),) = parsed(EventStream().with_data(frame, b'{"message":"' + b"x" * 99_999 + b'"}'))
-    assert len(headers[":error-message"]) == 0x7FFF
+    assert len(str(headers[":error-message"])) == 0x7FFF
 
 
 # new events
