@@ -606,12 +606,26 @@ def test_any_other_denied_answer_is_an_error(document: Any) -> None:
             {"taskId": "t", "status": "failed", "statusMessage": NOTICE},
         ),
         ("notifications/resources/updated", {"uri": "file:///a"}, {"uri": "midstream:denied"}),
+        (
+            "notifications/subscriptions/acknowledged",
+            {"notifications": {"resourceSubscriptions": ["x"]}},
+            {"notifications": {}},
+        ),
         ("vendor/unknown", {"deep": "x"}, {}),
     ],
 )
 def test_what_a_denied_request_of_the_server_says(method: str, params: Any, left: Any) -> None:
     assert denied(request(method, params, "i") | {"result": {"content": "x"}}) == request(method, left, "i")
     assert denied(notification(method, params)) == notification(method, left)
+
+
+def test_a_denied_notification_stays_on_its_stream() -> None:
+    meta = {"io.modelcontextprotocol/subscriptionId": "l-1", "note": "n"}
+    left = denied(notification("notifications/resources/updated", {"uri": "file:///a", "_meta": meta}))
+    assert left["params"] == {
+        "uri": "midstream:denied",
+        "_meta": {"io.modelcontextprotocol/subscriptionId": "l-1"},
+    }
 
 
 def test_one_of_a_batch_is_denied() -> None:

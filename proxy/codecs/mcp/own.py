@@ -48,6 +48,8 @@ def withhold(document: Json, request: Request, notices: Mapping[int, str]) -> li
     return changes
 
 
+_STREAM: Final = "io.modelcontextprotocol/subscriptionId"
+
 _NOWHERE: Final = "midstream/denied"
 
 
@@ -68,13 +70,16 @@ def deny_result(document: Json, result: ToolResult, notice: str) -> list[Change]
     return deny(message, notice)
 
 
-def _asked(message: Message, notice: str) -> Json:
+def _asked(message: Message, notice: str) -> dict[str, Json]:
     """The params of a server's request or notification that says only the notice."""
     say = _SAYS.get(message.method or "")
-    return say(message.params, notice) if say else {}
+    told: dict[str, Json] = say(message.params, notice) if say else {}
+    # Without it a client cannot tell which stream of changes a notification belongs to (2026-07-28).
+    stream = table(message.params.get("_meta")).get(_STREAM)
+    return told | {"_meta": {_STREAM: stream}} if isinstance(stream, str | int) else told
 
 
-def _sampling(params: Mapping[str, Json], notice: str) -> Json:
+def _sampling(params: Mapping[str, Json], notice: str) -> dict[str, Json]:
     limit = params.get("maxTokens")
     content = {"type": "text", "text": notice}
     return {
@@ -83,19 +88,19 @@ def _sampling(params: Mapping[str, Json], notice: str) -> Json:
     }
 
 
-def _form(params: Mapping[str, Json], notice: str) -> Json:
+def _form(params: Mapping[str, Json], notice: str) -> dict[str, Json]:
     return {"message": notice, "requestedSchema": {"type": "object", "properties": {}}}
 
 
-def _log(params: Mapping[str, Json], notice: str) -> Json:
+def _log(params: Mapping[str, Json], notice: str) -> dict[str, Json]:
     level = word(params.get("level"))
     return {"level": level if level in _LEVELS else "warning", "data": notice}
 
 
-def _with(name: str, *kept: str) -> Callable[[Mapping[str, Json], str], Json]:
+def _with(name: str, *kept: str) -> Callable[[Mapping[str, Json], str], dict[str, Json]]:
     """The notice as `name`, beside ids and numbers."""
 
-    def said(params: Mapping[str, Json], notice: str) -> Json:
+    def said(params: Mapping[str, Json], notice: str) -> dict[str, Json]:
         return {other: params[other] for other in kept if isinstance(params.get(other), str | int | float)} | {
             name: notice
         }
@@ -105,7 +110,7 @@ def _with(name: str, *kept: str) -> Callable[[Mapping[str, Json], str], Json]:
 
 _LEVELS: Final = frozenset({"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"})
 
-_SAYS: Final[Mapping[str, Callable[[Mapping[str, Json], str], Json]]] = {
+_SAYS: Final[Mapping[str, Callable[[Mapping[str, Json], str], dict[str, Json]]]] = {
     "sampling/createMessage": _sampling,
     "elicitation/create": _form,
     "notifications/message": _log,
@@ -113,4 +118,5 @@ _SAYS: Final[Mapping[str, Callable[[Mapping[str, Json], str], Json]]] = {
     "notifications/cancelled": _with("reason", "requestId"),
     "notifications/tasks/status": _with("statusMessage", "taskId", "status", "createdAt", "lastUpdatedAt", "ttl"),
     "notifications/resources/updated": lambda params, notice: {"uri": "midstream:denied"},
+    "notifications/subscriptions/acknowledged": lambda params, notice: {"notifications": {}},
 }
