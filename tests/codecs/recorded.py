@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.codecs import Key, Path, Request, Response, anthropic, openai_chat, trees
+from proxy.codecs import Key, Path, Request, Response, a2a, anthropic, mcp, openai_chat, trees
 from proxy.codecs.codec import Codec
 from proxy.codecs.walk import LONGEST_WORD, STRUCTURE
 from tests.shared import SHARED
@@ -16,6 +16,8 @@ KINDS: dict[str, Codec] = {
     "openai_chat": openai_chat.CODEC,
     "mistral_chat": openai_chat.CODEC,
     "anthropic_messages": anthropic.CODEC,
+    "mcp": mcp.CODEC,
+    "a2a": a2a.CODEC,
 }
 
 
