@@ -90,11 +90,17 @@ class Addon:
         agent = self._identify(flow, headers)
         if agent is None:
             return
-        route = route_of(flow, headers)
+        route = route_of(flow, headers) or self._learned(flow)
         if route is None:
             self._pass(flow, agent)
         else:
             self._inspect(flow, agent, headers, route)
+
+    def _learned(self, flow: http.HTTPFlow) -> providers.Route | None:
+        """Where a tool server asked for messages, they are tool calls, whatever the path looks like."""
+        path = flow.request.path.partition("?")[0]
+        known = self._services.serving.runtime.sessions.is_endpoint(flow.request.pretty_host, path)
+        return providers.MCP if known else None
 
     def _answer(self, flow: http.HTTPFlow) -> None:
         answer = health.answer(flow.request.path, ready=self._services.ready)

@@ -9,7 +9,7 @@ from typing import Final
 
 from proxy import texts
 from proxy.codecs import AmbiguousError, DecodeError, Json, Part, Reading, Request, Response
-from proxy.codecs.codec import Codec
+from proxy.codecs.codec import Codec, Syntax
 from proxy.codecs.splicing import Change
 from proxy.context import Context, fingerprint, parts_view, request_view
 from proxy.decision import Verdict
@@ -56,7 +56,6 @@ class Exchange:
         self.policy = runtime.policy
         self.context = context
         self.codec = codec
-        self._syntax = codec.syntax
         self.lifecycle = Lifecycle(self.judge)
         self.request: Request | None = None
         self.changed = False
@@ -72,9 +71,8 @@ class Exchange:
 
     def on_request(self, body: bytes) -> Outcome:
         """Decide a whole request body, decoded of any content-encoding."""
-        self._syntax = self.codec.syntax
         try:
-            document = self._syntax.parse(body)
+            document = self.codec.syntax.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
         request = self.request = self.codec.read_request(document)
@@ -155,9 +153,8 @@ class Exchange:
 
     def on_response(self, body: bytes) -> Outcome:
         """Decide a whole response body, decoded of any content-encoding."""
-        self._syntax = self.codec.answers or self.codec.syntax
         try:
-            document = self._syntax.parse(body)
+            document = self.codec.of_answers.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.POST_LLM_RESPONSE, error)
         response = self.codec.read_response(document)
@@ -175,7 +172,8 @@ class Exchange:
             return Outcome(refusal=refusal)
         ordered += more + self.judge.restorations(found)
         changes = self.codec.cut_calls(document, response, cuts) if cuts else []
-        return self._spliced(body, response.parts, ordered, changes, response.when_edited)
+        syntax = self.codec.of_answers
+        return self._spliced(body, response.parts, ordered, changes, response.when_edited, syntax=syntax)
 
     def _tally(self, response: Response) -> None:
         tally = self.judge.tally
@@ -183,6 +181,9 @@ class Exchange:
         tally.output_chars = sum(len(part.text) for part in response.parts)
         self.context.model = self.context.model or response.model
         self._keep(response.keeps)
+
+    def on_plain_event(self, name: str, text: str) -> None:
+        """A stream event that is a text by design (`Codec.plain_events`)."""
 
     def note(self, reading: Reading) -> None:
         """What one event of a stream says of the answer as a whole."""
@@ -283,6 +284,8 @@ class Exchange:
         ordered: Sequence[Ordered],
         changes: Sequence[Change],
         when_edited: Sequence[tuple[int, Change]] = (),
+        *,
+        syntax: Syntax | None = None,
     ) -> Outcome:
         """The body with everything spliced in. Edits inside a value that is replaced or removed go with it.
 
@@ -292,7 +295,8 @@ class Exchange:
         edited = {unit.part for unit, unit_edits in edits if unit_edits}
         following = dict.fromkeys(change for part, change in when_edited if part in edited)
         every = [*changes, *texts.changes(parts, edits), *following]
-        return Outcome(body=self._syntax.splice(body, every)) if every else UNTOUCHED
+        syntax = syntax or self.codec.syntax
+        return Outcome(body=syntax.splice(body, every)) if every else UNTOUCHED
 
 
 def _is_prose(body: bytes) -> bool:

@@ -42,7 +42,7 @@ class Guard:
     def __init__(self, exchange: Exchange, framing: Framing) -> None:
         self._exchange = exchange
         self._codec = exchange.codec
-        self._syntax = exchange.codec.events or exchange.codec.syntax
+        self._syntax = exchange.codec.of_events
         self._framing = framing
         self._judge = StreamJudge(exchange)
         self._reader = exchange.codec.stream_reader()
@@ -115,6 +115,7 @@ class Guard:
     def _read_opaque(self, frame: Frame, error: DecodeError) -> Item:
         """An event that is no document: refused if the policy denies what is unrecognised, else scanned as one text."""
         if frame.name in self._codec.plain_events:
+            self._exchange.on_plain_event(frame.name or "", _text(frame.data))
             return Item(frame, None, Reading(), (self._judge.read_opaque(_text(frame.data)),), ())
         self._exchange.problems.append(f"stream: {error}")
         if self._exchange.policy.unrecognised == "deny":

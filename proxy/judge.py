@@ -129,7 +129,7 @@ class Judge:
         decision = engine.decide(self.policy, event, positions)
         if not quiet:
             self._note(event, decision, told)
-        if shown and not quiet and self.runtime.watch is not None:
+        if shown and self.runtime.watch is not None:
             self.runtime.watch(event, decision)
         return decision, [Ordered(told[edit.part].unit, edit.finding, edit.edit) for edit in decision.edits]
 
@@ -158,7 +158,9 @@ class Judge:
         if not self.tells(Point.PRE_TOOL_EXECUTION):
             return None, []
         tool = Tool(call_id=call_id, name=name, arguments=self.restored(dict(arguments)), **fields)
-        decision, ordered = self.decide(Point.PRE_TOOL_EXECUTION, call_id, found, quiet=quiet, tool=tool)
+        decision, ordered = self.decide(
+            Point.PRE_TOOL_EXECUTION, call_id, found, quiet=quiet, shown=not quiet, tool=tool
+        )
         denied = decision.verdict is Verdict.DENY
         return (notice(decision, f"the call of {name}") if denied else None), ordered
 

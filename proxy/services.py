@@ -28,6 +28,7 @@ from proxy.identity import Agents, Known
 from proxy.judge import Runtime
 from proxy.policy import Policy, load
 from proxy.session import Session
+from proxy.sessions import Sessions
 from proxy.store import Store, open_store
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,7 @@ class Services:
         self._key = key
         self._store = store
         self.books = Books(audit)
+        self._sessions = Sessions()
         self.ready = True
         """Whether new traffic is welcome: `/readyz`."""
         self.serving = self._in_force(self._compile())
@@ -129,7 +131,8 @@ class Services:
             entropy=settings.secret.entropy,
             cache_dir=config.cache,
         )
-        runtime = Runtime(policy, detectors, FindingCache(detectors, self._key, CACHED_TEXTS), self._key, self._decided)
+        cache = FindingCache(detectors, self._key, CACHED_TEXTS)
+        runtime = Runtime(policy, detectors, cache, self._key, self._decided, sessions=self._sessions)
         return Serving(runtime, _agents(policy, config), Budgets(policy.budgets, self._store))
 
     def _decided(self, event: Event, decision: Decision) -> None:

@@ -1,4 +1,5 @@
-"""The sessions one process has seen: which are new, which run they are in, and which answers the provider keeps.
+"""The sessions one process has seen: which are new, which run they are in, and which answers
+the provider keeps, and which tools were called.
 
 Memory only, bounded; ids and values of one process. What an event says of a session is `context`'s.
 """
@@ -8,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
+
+from proxy.codecs import ToolCall
 
 MOST: Final = 10_000
 """Sessions, and as many kept answers, that are remembered; the one used longest ago goes first."""
@@ -43,6 +46,8 @@ class Sessions:
         self._clock = clock
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._endpoints: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._called: OrderedDict[tuple[str, str, str], ToolCall] = OrderedDict()
 
     def note(self, agent: str, session: str, run: str) -> tuple[bool, bool]:
         """A request of this session and run came: whether the session is new, and whether the run is."""
@@ -66,6 +71,28 @@ class Sessions:
             del self._seen[session]
             yield session, seen
 
+    # tool servers
+
+    def learn(self, host: str, path: str) -> None:
+        """A tool server said that messages for it are posted to this path (MCP's HTTP+SSE, `event: endpoint`)."""
+        self._endpoints[host, path] = None
+        _bound(self._endpoints)
+
+    def is_endpoint(self, host: str, path: str) -> bool:
+        """Whether a tool server asked for messages at this path."""
+        return (host, path) in self._endpoints
+
+    def called(self, agent: str, host: str, call: ToolCall) -> None:
+        """An agent called a tool; the result may come down another connection."""
+        self._called[agent, host, call.call_id] = call
+        _bound(self._called)
+
+    def call(self, agent: str, host: str, call_id: str) -> ToolCall | None:
+        """The call that a result answers."""
+        return self._called.get((agent, host, call_id))
+
+    # answers that the provider keeps
+
     def keep(self, agent: str, name: str, kept: Kept) -> None:
         """The provider keeps an answer under `name`."""
         self._kept[f"{agent}\0{name}"] = kept
@@ -76,6 +103,6 @@ class Sessions:
         return self._kept.get(f"{agent}\0{name}") if name else None
 
 
-def _bound(known: OrderedDict[str, Seen] | OrderedDict[str, Kept]) -> None:
+def _bound[K, V](known: OrderedDict[K, V]) -> None:
     while len(known) > MOST:
         known.popitem(last=False)

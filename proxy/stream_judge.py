@@ -55,6 +55,7 @@ class StreamJudge:
         self._call_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
         self._watched = self._judge.runtime.watch is not None
         self._keeps_texts = self.holds or self._watched
+        self._is_answer = not exchange.codec.by_message
         self._decides_calls = self._judge.tells(Point.PRE_TOOL_EXECUTION) or bool(self._call_classes)
 
     @property
@@ -148,7 +149,7 @@ class StreamJudge:
         self.close(tuple(self._channels))
         if self.holds:
             return self._decide_held()
-        if self._watched:
+        if self._watched and self._is_answer:
             self._judge.show(Point.POST_LLM_RESPONSE, self._context.run, self._found, response=self._view())
         return None
 

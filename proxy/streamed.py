@@ -119,8 +119,7 @@ class Streamed:
 
     def _is_document(self, body: bytes) -> bool:
         try:
-            codec = self._exchange.codec
-            (codec.answers or codec.syntax).parse(body)
+            self._exchange.codec.of_answers.parse(body)
         except DecodeError:
             return False
         return True

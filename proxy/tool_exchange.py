@@ -6,6 +6,7 @@ Exchanges with models are `exchange`'s.
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urljoin, urlsplit
 
 from proxy import texts
 from proxy.codecs import Json, Request, Response, ToolCall
@@ -16,7 +17,7 @@ from proxy.events import Point, Tool, ToolResult
 from proxy.exchange import Exchange, Outcome, Refusal
 from proxy.judge import Ordered
 
-_BESIDE: Final = ToolCall("", "message", {}, (), ())
+_BESIDE: Final = ToolCall("", "message", {}, (), (), beside=True)
 """Stands for texts of a message that belong to no call."""
 
 
@@ -38,6 +39,7 @@ class ToolExchange(Exchange):
         ordered: list[Ordered] = []
         for index, call in enumerate(request.makes):
             mine = [unit for part in call.parts for unit in by_part.pop(part, ())]
+            self.judge.runtime.sessions.called(self.context.agent.id, self.context.flow.host, call)
             denied, edits = self._decide_call(call, mine)
             if denied is not None:
                 notices[index] = denied
@@ -53,8 +55,16 @@ class ToolExchange(Exchange):
             return Refusal(200, "; ".join(notices.values()), answer, ()), [], []
         return None, [], ordered
 
+    def on_plain_event(self, name: str, text: str) -> None:
+        """MCP's HTTP+SSE (2024-11-05) names the path that messages are to be posted to."""
+        flow = self.context.flow
+        where = urlsplit(urljoin(f"https://{flow.host}{flow.path}", text.strip()))
+        self.judge.runtime.sessions.learn(flow.host, where.path)
+
     def _decide_call(self, call: ToolCall, units: Sequence[texts.Unit]) -> tuple[str | None, list[Ordered]]:
         found = self.judge.scan(units, self.policy.classes_at(Point.PRE_TOOL_EXECUTION))
+        if call.beside and not found:
+            return None, []
         return self.judge.decide_call(
             call.call_id, call.name, call.arguments, found, transport="mcp", server=self._server
         )
@@ -68,23 +78,24 @@ class ToolExchange(Exchange):
         beside = tuple(part for part in by_part if part not in told)
         if beside:
             results.append(ReadResult("", "message", (), beside))
-        made = {call.call_id: call for call in self.request.makes} if self.request else {}
         for result in results:
             mine = [unit for part in result.parts for unit in by_part.get(part, ())]
-            denied, edits = self._decide_result(result, mine, made.get(result.call_id), response)
+            denied, edits = self._decide_result(result, mine, response)
             if denied is not None and not result.content:
                 return Outcome(refusal=self.refuse(400, denied))
             if denied is not None:
                 changes += self.codec.deny_result(document, result, denied)
             found = self.judge.scan(mine, self.judge.response_classes())
             ordered += edits + self.judge.restorations(found)
-        return self._spliced(body, response.parts, ordered, changes, response.when_edited)
+        syntax = self.codec.of_answers
+        return self._spliced(body, response.parts, ordered, changes, response.when_edited, syntax=syntax)
 
     def _decide_result(
-        self, result: ReadResult, units: Sequence[texts.Unit], call: ToolCall | None, response: Response
+        self, result: ReadResult, units: Sequence[texts.Unit], response: Response
     ) -> tuple[str | None, list[Ordered]]:
         if not self.judge.tells(Point.POST_TOOL_EXECUTION):
             return None, []
+        call = self.judge.runtime.sessions.call(self.context.agent.id, self.context.flow.host, result.call_id)
         shown = ToolResult(parts=parts_view([response.parts[i] for i in result.parts]), is_error=result.is_error)
         tool = Tool(
             call_id=result.call_id,

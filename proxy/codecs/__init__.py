@@ -74,6 +74,9 @@ class ToolCall(NamedTuple):
     """The provider carries it out itself (server tools): it cannot be cut out, only the whole answer denied."""
     server: str | None = None
     """Where the tool lives, if the format says so (MCP servers that a provider calls)."""
+    beside: bool = False
+    """No call of a tool, but another message to its server that carries text (`prompts/get`), under its method's name:
+    it is decided only where something is found in it."""
 
 
 class ToolResult(NamedTuple):

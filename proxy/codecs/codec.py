@@ -145,3 +145,13 @@ class Codec:
     """WebSocket: the messages that tell a client of a denial. None: the format does not travel over WebSocket."""
     repeats: bool = False
     """Streams repeat whole texts later (`Reading.repeats`), so that what a text said must be kept."""
+
+    @property
+    def of_answers(self) -> Syntax:
+        """How whole answers are written."""
+        return self.answers or self.syntax
+
+    @property
+    def of_events(self) -> Syntax:
+        """How the events of a stream are written."""
+        return self.events or self.syntax

@@ -23,8 +23,11 @@ from proxy.codecs import (
     openai_completions,
     openai_realtime,
     unrecognised,
+    xai_grpc,
 )
+from proxy.codecs.a2a.detect import is_a2a
 from proxy.codecs.codec import Codec
+from proxy.codecs.mcp.detect import is_mcp
 
 _CODECS: Mapping[str, Codec] = {
     each.name: each
@@ -37,6 +40,7 @@ _CODECS: Mapping[str, Codec] = {
         openai_realtime.OVER_HTTP,
         openai_completions.CODEC,
         anthropic_complete.CODEC,
+        *xai_grpc.CODECS,
         unrecognised.CODEC,
     )
 }
@@ -59,6 +63,10 @@ class Route(NamedTuple):
     """The model, where the path names it (Gemini, Bedrock, Azure)."""
     streams: bool = False
     """The path says that the answer is a stream."""
+
+
+MCP = Route("mcp", mcp.CODEC.name)
+"""A tool server, at any host."""
 
 
 class Row(NamedTuple):
@@ -102,7 +110,25 @@ def match(host: str, method: str, path: str, headers: Mapping[str, str] = _NO_HE
     `headers` by lower-case name: a WebSocket (a GET, RFC 6455 §4.1) goes where a POST to its path would.
     """
     verb = "POST" if headers.get("upgrade", "").lower() == "websocket" else method.upper()
-    return _match(host, verb, path.partition("?")[0])
+    found = _match(host, verb, path.partition("?")[0])
+    if found is not None and found.codec is not None:
+        return found
+    return _anywhere(verb, path, headers) or found
+
+
+def _streams_json(method: str, headers: Mapping[str, str]) -> bool:
+    """JSON is posted, and a stream of events asked for: agents before A2A 1.0 say no more than that."""
+    kind = headers.get("content-type", "").lower()
+    return method == "POST" and kind.startswith("application/json") and "text/event-stream" in headers.get("accept", "")
+
+
+def _anywhere(method: str, path: str, headers: Mapping[str, str]) -> Route | None:
+    """Protocols that are spoken at any host and path, told by what a request says of itself."""
+    if is_mcp(method, path, headers):
+        return MCP
+    if is_a2a(method, path, headers) or _streams_json(method, headers):
+        return Route("a2a", a2a.CODEC.name)
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -84,7 +84,7 @@ class Player:
     def play(self, recording: Recording) -> Played:
         """Play one."""
         self._told.clear()
-        route = providers.match(recording.host, recording.method, recording.path, recording.headers)
+        route = _route(recording)
         played = Played(recording, route)
         if route is None:
             played.up, played.down = (_same(body) for body in (recording.body, recording.answer))
@@ -169,10 +169,37 @@ class Player:
             exchange = self._inspection(recording, route).exchange
             return exchange, Unbooked(exchange)
 
-        if providers.codec(route.codec).socket_refusal is None:
+        codec = providers.codec(route.codec)
+        if codec.by_message:
+            _play_alone(played, self._inspection(recording, route).exchange)
+            return
+        if codec.socket_refusal is None:
             played.error = "this format is not read over connections of many messages"
             return
         asyncio.run(_play_connection(played, SocketExchange(begin, failure_open=False)))
+
+
+def _route(recording: Recording) -> Route | None:
+    if recording.method == "STDIO":  # a tool server's standard input and output, a message a line
+        return providers.MCP
+    return providers.match(recording.host, recording.method, recording.path, recording.headers)
+
+
+def _play_alone(played: Played, exchange: Exchange) -> None:
+    """Messages that stand for themselves, in both directions."""
+    messages = played.recording.messages
+    up: list[bytes] = []
+    down: list[bytes] = []
+    for message in messages:
+        content = message.content
+        outcome = exchange.on_request(content) if message.from_client else exchange.on_response(content)
+        if outcome.refusal is not None:
+            down.append(outcome.refusal.body)
+        else:
+            (up if message.from_client else down).append(content if outcome.body is None else outcome.body)
+    played.error = _said(exchange)
+    played.up = _lines([message.content for message in messages if message.from_client], up)
+    played.down = _lines([message.content for message in messages if not message.from_client], down)
 
 
 async def _play_connection(played: Played, socket: SocketExchange[Unbooked]) -> None:

@@ -38,6 +38,8 @@ def _without(value: Any, clean: Callable[[str], str]) -> Any:
 
 
 def _redacted(text: str, cache: FindingCache) -> str:
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()  # a lone surrogate has no place in JSON that is told
     found = cache.scan(text, _TAKEN_OUT)
     if not found:
         return text

@@ -6,8 +6,13 @@ Only the choice lives here; each framing is a module of its own.
 from collections.abc import Collection
 
 from proxy.codecs.framings import Framing
+from proxy.codecs.framings.array import Array
+from proxy.codecs.framings.event_stream import EventStream
 from proxy.codecs.framings.grpc import Grpc
+from proxy.codecs.framings.lines import Lines
 from proxy.codecs.framings.sse import Sse
+
+EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 WHOLE = "whole"
 """The body is one document, no stream."""
@@ -21,6 +26,8 @@ def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing
 
     `framings`: those that the format may have, see `Codec.framings`.
     """
+    if content_type.lower().startswith(EVENT_STREAM):
+        return EventStream()
     if not framings:
         return WHOLE
     if "grpc" in framings and head[:1] in GRPC_FLAGS:
@@ -28,6 +35,16 @@ def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
         return None
-    if start[:1] == b"{" or start[:1] == b"[":
-        return WHOLE
+    if start[:1] == b"[":
+        return Array() if "array" in framings else WHOLE
+    if start[:1] == b"{":
+        return _lines(start) if "lines" in framings else WHOLE
     return Sse()
+
+
+def _lines(start: bytes) -> Framing | str | None:
+    """One document over several lines is a whole body in a format that otherwise sends a document a line."""
+    fits = Lines.fits(start)
+    if fits is None:
+        return None
+    return Lines() if fits else WHOLE

@@ -107,7 +107,7 @@ _ROLES: Final[Mapping[bool, tuple[str, Kind]]] = {True: ("assistant", "tool_call
 
 def _call(message: Message, calls: bool, mine: tuple[int, ...]) -> ToolCall:
     if not calls:
-        return ToolCall(message.call_id, _asks(message), message.arguments, message.path, mine)
+        return ToolCall(message.call_id, _asks(message), message.arguments, message.path, mine, beside=True)
     given = message.params.get("arguments")
     arguments = given if isinstance(given, dict) else {} if given is None else {"input": given}
     return ToolCall(message.call_id, word(message.params.get("name")) or "", arguments, message.path, mine)
