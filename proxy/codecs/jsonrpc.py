@@ -20,7 +20,7 @@ DENIED: Final = -32010
 """Our own error code, from the range left to implementations (§5.1). SDKs use -32000 and -32001 for lost connections
 and timeouts, A2A -32001 to -32009; MCP leaves -32000 to -32019 free."""
 
-NOT_CARRIED_OUT: Final = "[midstream] Not carried out, because another message of the same batch was denied"
+_NOT_CARRIED_OUT: Final = "[midstream] Not carried out, because another message of the same batch was denied"
 
 
 class Message(NamedTuple):
@@ -138,13 +138,15 @@ def answers(document: Json, notices: Mapping[Path, str], say: Callable[[Message,
     `say` gives the result or the error that tells a notice to who made a request. Where none waits for an answer
     (notifications, answers to the server), an error without an id tells the first notice.
     """
+    first = next(iter(notices.values()), "")
+    others = f"{_NOT_CARRIED_OUT}: {first}"
     given = [
-        {"jsonrpc": "2.0", "id": message.members["id"]} | say(message, notices.get(message.path, NOT_CARRIED_OUT))
+        {"jsonrpc": "2.0", "id": message.members["id"]} | say(message, notices.get(message.path, others))
         for message in messages(document)
         if message.is_request
     ]
     if not given:
-        return dumps(failure(next(iter(notices.values()), NOT_CARRIED_OUT)))
+        return dumps(failure(first))
     return dumps(given if isinstance(document, list) else given[0])
 
 
