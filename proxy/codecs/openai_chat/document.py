@@ -49,7 +49,7 @@ def _request_message(history: History, message: Json, path: Path) -> None:
     begin = len(parts.out)
     for call in read_message(parts, message, path):
         history.called(call)
-    if members.get("role") in RESULT_ROLES and "content" in members:
+    if word(members.get("role")) in RESULT_ROLES and "content" in members:
         call_id = word(members.get("tool_call_id")) or ""
         name = history.name_of(call_id, word(members.get("name")) or "")
         mine = tuple(i for i in range(begin, len(parts.out)) if parts.out[i].kind == "tool_result")

@@ -20,8 +20,8 @@ def read_message(parts: Parts, message: Json, path: Path) -> list[ToolCall]:
     if not members:
         parts.walk(message, path, "other", "text")
         return []
-    spoken = members.get("role")
-    role = "tool" if spoken in RESULT_ROLES else _ROLES.get(spoken if isinstance(spoken, str) else "", "other")
+    spoken = word(members.get("role"))
+    role = "tool" if spoken in RESULT_ROLES else _ROLES.get(spoken or "", "other")
     kind: Kind = "tool_result" if role == "tool" else "text"
     for name, value in members.items():
         if name in _MESSAGE:
@@ -58,7 +58,7 @@ def _content(parts: Parts, value: Json, path: Path, role: str, kind: Kind) -> No
         parts.walk(value, path, role, kind)
         return
     for index, item in enumerate(value):
-        kind_of_part = table(item).get("type")
+        kind_of_part = word(table(item).get("type"))
         if kind_of_part in _KNOWN_PARTS or kind == "tool_result" or isinstance(item, str):
             parts.walk(item, (*path, index), role, kind)
         elif kind_of_part == "thinking":  # Mistral
