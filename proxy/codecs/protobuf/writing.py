@@ -63,6 +63,8 @@ def splice(table: Table, root: str, raw: bytes, changes: Sequence[Change]) -> by
 def _planned(changes: Sequence[Change]) -> _Plan:
     root = _Plan()
     for change in changes:
+        if isinstance(change, TextChange) and not change.edits:
+            continue
         node = root.at(change.path)
         match change:
             case TextChange():
