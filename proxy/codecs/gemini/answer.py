@@ -1,0 +1,119 @@
+"""Whole answers: generated contents, counts, embeddings, caches, errors. Streams are `stream`'s."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from proxy.codecs import Json, Path, Response, ToolCall
+from proxy.codecs.gemini.calls import Ids
+from proxy.codecs.gemini.names import camel, member, spelling
+from proxy.codecs.gemini.parts import held, read_part
+from proxy.codecs.splicing import Change, Remove
+from proxy.codecs.walk import Parts, number, table, word
+from proxy.events import Usage
+
+
+class Answer:
+    """What is known of an answer so far."""
+
+    def __init__(self) -> None:
+        self.parts = Parts()
+        self.calls: list[ToolCall] = []
+        self.copies: list[tuple[int, Change]] = []
+        self.stop: str | None = None
+        self.usage: Usage | None = None
+        self.model: str | None = None
+
+    def read(self, document: Json, path: Path) -> None:
+        """An answer, or several in an array."""
+        if isinstance(document, dict):
+            self._members(document, path)
+        elif isinstance(document, list) and not path:
+            for index, inner in enumerate(document):
+                self.read(inner, (index,))
+        else:
+            self.parts.walk_any(document, path, "other", "text")
+
+    def _members(self, members: Mapping[str, Json], path: Path) -> None:
+        self.model = word(member(members, "modelVersion")) or self.model
+        self.usage = read_usage(member(members, "usageMetadata")) or self.usage
+        for name, value in members.items():
+            here = (*path, name)
+            if name == "candidates" and isinstance(value, list):
+                for index, candidate in enumerate(value):
+                    self._candidate(candidate, (*here, index))
+            elif name == "response" and isinstance(value, dict):  # Code Assist
+                self._members(value, here)
+            else:
+                self.parts.members({name: value}, path, "other", "text", frozenset())
+        self.stop = self.stop or blocked(members)
+
+    def _candidate(self, candidate: Json, path: Path) -> None:
+        members = table(candidate)
+        if not members:
+            self.parts.walk(candidate, path, "other", "text")
+        content = members.get("content")
+        begin = len(self.parts.out)
+        if isinstance(content, dict):
+            self._content(content, (*path, "content"))
+        mine = [i for i in range(begin, len(self.parts.out)) if self.parts.out[i][2:5] == ("assistant", "text", False)]
+        copies = copies_of(members, path) if mine else []
+        self.copies += [(part, change) for part in mine for change in copies]
+        skip = {"content"} if isinstance(content, dict) else set()
+        skip |= {spelling(members, "logprobsResult")} if mine else set()
+        self.parts.members(members, path, "other", "text", frozenset(skip))
+        self.stop = self.stop or word(member(members, "finishReason"))
+
+    def _content(self, content: Mapping[str, Json], path: Path) -> None:
+        ids = Ids()
+        for here, part in held(content, path):
+            for call in read_part(self.parts, part, here, "assistant").calls:
+                known = call.call_id or ids.of(call.name, call.arguments)
+                self.calls.append(call._replace(call_id=known))
+        skip = frozenset({"parts"}) if isinstance(content.get("parts"), dict | list) else frozenset()
+        self.parts.members(content, path, "assistant", "text", skip)
+
+
+_COPIES: Final[tuple[tuple[str, ...], ...]] = (
+    ("logprobsResult",),
+    ("groundingMetadata", "groundingSupports"),
+    ("citationMetadata",),
+)
+
+
+def copies_of(candidate: Mapping[str, Json], path: Path) -> list[Change]:
+    """What repeats the text of a candidate or counts its bytes: taken out once the text was edited."""
+    changes: list[Change] = []
+    for steps in _COPIES:
+        members: Json = candidate
+        here = path
+        for step in steps:
+            name = spelling(table(members), step)
+            members, here = table(members).get(name), (*here, name)
+        if members is not None:
+            changes.append(Remove(here))
+    return changes
+
+
+def blocked(members: Mapping[str, Json]) -> str | None:
+    """Why there is no candidate at all."""
+    return word(member(table(member(members, "promptFeedback")), "blockReason"))
+
+
+def read_usage(used: Json) -> Usage | None:
+    """The token counts of a `usageMetadata`; None of one that has none (Vertex' `trafficType` alone)."""
+    counts = {camel(name): number(value) for name, value in table(used).items()}
+    if not any(counts.values()):
+        return None
+    said = counts.get("candidatesTokenCount") or counts.get("responseTokenCount", 0)
+    return Usage(
+        input=counts.get("promptTokenCount", 0) + counts.get("toolUsePromptTokenCount", 0),
+        output=said + counts.get("thoughtsTokenCount", 0),
+        cache_read=counts.get("cachedContentTokenCount", 0),
+    )
+
+
+def read_response(document: Json) -> Response:
+    """What any of the model's methods answers, or an error."""
+    answer = Answer()
+    answer.read(document, ())
+    return Response(answer.model, answer.parts.out, answer.calls, answer.stop, answer.usage, when_edited=answer.copies)
