@@ -1,0 +1,89 @@
+"""Results of tools among a request's items, and what stands in the place of a denied one.
+
+Which shape a result has is the type of its item; its parts are `items`' business.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+
+from proxy.codecs import Json, ToolResult
+from proxy.codecs.splicing import Change, Replace
+from proxy.codecs.walk import table, word
+
+HOLDS: Final[Mapping[str, str]] = {
+    "function_call_output": "output",
+    "custom_tool_call_output": "output",
+    "local_shell_call_output": "output",
+    "shell_call_output": "output",
+    "apply_patch_call_output": "output",
+    "computer_call_output": "output",
+    "program_output": "result",
+    "mcp_approval_response": "reason",
+}
+"""By item type: the member that is the result."""
+
+CARRIED_OUT: Final[Mapping[str, str]] = {
+    "mcp_call": "output",
+    "code_interpreter_call": "outputs",
+    "file_search_call": "results",
+}
+"""The same for calls that the provider carried out: call and result in one item."""
+
+
+def held_in(kind: str) -> str | None:
+    """The member of an item of this type that is a tool's result. Results of unknown tools are told too."""
+    return HOLDS.get(kind) or CARRIED_OUT.get(kind) or ("output" if kind.endswith("_call_output") else None)
+
+
+def answers(item: Mapping[str, Json]) -> str:
+    """The id of the call that a result belongs to."""
+    return next((word(item[name]) or "" for name in ("call_id", "approval_request_id", "id") if item.get(name)), "")
+
+
+def failed(item: Mapping[str, Json]) -> bool:
+    """Whether the item says that the tool failed."""
+    return item.get("status") == "failed" or bool(item.get("error")) or item.get("approve") is False
+
+
+def deny_result(document: Json, result: ToolResult, text: str) -> list[Change]:
+    """A notice in the place of a result: a string for a string, else in the shape of the item's type."""
+    item: Json = document
+    for step in result.content[:-1]:
+        item = item[step]
+    members = table(item)
+    kind, content = members.get("type"), members.get(str(result.content[-1]))
+    if kind == "computer_call_output":
+        return [Replace(result.content[:-1], _screenless(members, text))]
+    changes: list[Change] = [Replace(result.content, orjson.dumps(_notice(kind, content, text)))]
+    if kind == "mcp_approval_response":
+        changes.append(Replace((*result.content[:-1], "approve"), b"false"))
+    elif kind == "apply_patch_call_output":
+        changes.append(Replace((*result.content[:-1], "status"), b'"failed"'))
+    return changes
+
+
+def _notice(kind: Json, content: Json, text: str) -> Json:
+    if not isinstance(content, list):
+        return text
+    if kind == "shell_call_output":
+        return [{"stdout": "", "stderr": text, "outcome": {"type": "exit", "exit_code": 1}}]
+    if kind == "code_interpreter_call":
+        return [{"type": "logs", "logs": text}]
+    if kind == "file_search_call":
+        return [{"file_id": "", "filename": "", "score": 0, "attributes": {}, "text": text}]
+    return [{"type": "input_text", "text": text}]
+
+
+_BLANK: Final = (
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def _screenless(item: Mapping[str, Json], text: str) -> bytes:
+    """A computer's output can only be a picture: a blank one, and after it, as an item of its own, the notice."""
+    blank = {**item, "output": {"type": "computer_screenshot", "image_url": _BLANK}}
+    said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    return orjson.dumps(blank) + b"," + orjson.dumps(said)
