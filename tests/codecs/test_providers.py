@@ -8,6 +8,7 @@ from proxy.codecs import providers
 from proxy.codecs.providers import Route, match
 
 CHAT = "/v1/chat/completions"
+VERTEX = "/v1beta1/projects/p/locations/europe-west4/"
 
 SPELLINGS = [
     "/v1/./chat/completions",
@@ -40,8 +41,56 @@ SPELLINGS = [
         ("api.groq.com", "/openai/v1/chat/completions", Route("groq", "openai_chat")),
         ("api.deepseek.com", "/chat/completions", Route("deepseek", "openai_chat")),
         ("openrouter.ai", "/api/v1/chat/completions", Route("openrouter", "openai_chat")),
-        ("api.mistral.ai", CHAT, Route("mistral_ai", "openai_chat")),
+        ("api.mistral.ai", CHAT, Route("mistral_ai", "mistral_chat")),
+        ("codestral.mistral.ai", "/v1/fim/completions", Route("mistral_ai", "mistral_fim")),
+        ("api.mistral.ai", "/v1/conversations#stream", Route("mistral_ai", "mistral_conversations")),
+        ("api.mistral.ai", "/v1/conversations/conv_1/restart", Route("mistral_ai", "mistral_conversations")),
+        ("api.cohere.com", "/v2/chat", Route("cohere", "cohere_v2")),
+        ("api.cohere.ai", "/v1/chat", Route("cohere", "cohere_v1")),
+        ("api.cohere.ai", "/v1/generate", Route("cohere", "cohere_generate")),
+        ("api.cohere.com", "/compatibility/v1/chat/completions", Route("cohere", "openai_chat")),
+        ("localhost:11434", "/api/chat", Route("ollama", "ollama")),
+        ("localhost:11434", "/api/generate", Route("ollama", "ollama_generate")),
+        ("ollama.com", "/api/web_search", Route("ollama_cloud", "ollama_web")),
         ("dashscope-intl.aliyuncs.com", "/compatible-mode/v1/chat/completions", Route("dashscope", "openai_chat")),
+        *(
+            ("generativelanguage.googleapis.com", path, Route("gcp.gemini", codec))
+            for path, codec in (
+                ("/v1/models/gemini-3-pro:generateContent", "gemini"),
+                ("/v1beta/models/gemini-3-pro:streamGenerateContent?alt=sse", "gemini"),
+                ("/v1alpha/tunedModels/t:generateContent", "gemini"),
+                ("/v1beta/models/gemini-3-pro:countTokens", "gemini_admin"),
+                ("/v1beta/cachedContents", "gemini_admin"),
+                ("/v1beta/models/gemini-embedding-001:batchEmbedContents", "gemini_embedding"),
+                ("/v1beta/interactions", "gemini_interactions"),
+                ("/v1beta/openai/chat/completions", "openai_chat"),
+                ("/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent", "gemini_live"),
+                ("/v1beta/files", None),
+            )
+        ),
+        ("cloudcode-pa.googleapis.com", "/v1internal:streamGenerateContent?alt=sse", Route("gcp.gemini", "gemini")),
+        *(
+            ("europe-west4-aiplatform.googleapis.com", VERTEX + path, Route("gcp.vertex_ai", codec))
+            for path, codec in (
+                ("publishers/google/models/gemini-3-pro:generateContent", "gemini"),
+                ("publishers/google/models/gemini-embedding-001:predict", "gemini_embedding"),
+                ("publishers/google/models/imagen-4:predict", None),
+                ("publishers/anthropic/models/claude-sonnet-4-5@20250929:streamRawPredict", "anthropic"),
+                ("publishers/mistralai/models/mistral-small:rawPredict", "mistral_chat"),
+                ("endpoints/openapi/chat/completions", "openai_chat"),
+                ("cachedContents", "gemini_admin"),
+            )
+        ),
+        (
+            "aiplatform.googleapis.com",
+            "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent",
+            Route("gcp.vertex_ai", "gemini_live"),
+        ),
+        (
+            "localhost:8787",
+            "/google-vertex/v1beta1/publishers/google/models/gemini-3-pro:generateContent",
+            Route("gemini_compatible", "gemini"),
+        ),
         ("127.0.0.1:8000", CHAT, Route("openai_compatible", "openai_chat")),
         ("[::1]:8000", "/v1/messages", Route("anthropic_compatible", "anthropic")),
         ("example.com", "/", None),
