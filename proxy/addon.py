@@ -19,7 +19,9 @@ from proxy.events import Agent, Flow
 from proxy.exchange import Exchange, Refusal
 from proxy.inspection import Inspection
 from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, SOCKET, GuardFailure, SocketMessage
-from proxy.messages import credentials_required, is_for_us, plain, problem, replace_body, route_of
+from proxy.messages import credentials_required, hear_answer, is_for_us, plain, problem, replace_body, route_of, tape_of
+from proxy.recorder import Heard, Recorder, Tape
+from proxy.replay.recordings import Message
 from proxy.services import Services
 from proxy.session import Session
 from proxy.socket_exchange import SocketExchange
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 _FOR_US: Final = ("proxy-authorization", "proxy-connection")
 """Headers for this proxy alone (RFC 9110 §11.7.1)."""
 
+TAPE: Final = "midstream.tape"
+"""flow.metadata: the `Tape` of a flow that is recorded."""
 STATE = "midstream.state"
 """flow.metadata: the `Inspected` of a flow that a codec reads."""
 
@@ -50,8 +54,9 @@ class Inspected:
 class Addon:
     """One addon for everything: a second one would parse the body again and could not see the verdict."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, recorder: Recorder | None = None) -> None:
         self._services = services
+        self._recorder = recorder
         self._agents: dict[str, Agent] = {}
 
     # -- identity
@@ -154,6 +159,9 @@ class Addon:
     async def midstream_socket(self, message: SocketMessage) -> None:
         """A WebSocket message waits for its decision."""
         socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
+        tape: Tape | None = message.flow.metadata.get(TAPE)
+        if tape is not None:
+            tape.messages.append(Message(message.from_client, message.content))
         try:
             passed = await socket.up(message.content) if message.from_client else socket.down(message.content)
         except StreamRefusedError as error:
@@ -167,12 +175,15 @@ class Addon:
         socket: SocketExchange[Session] | None = flow.metadata.get(SOCKET)
         if socket is not None:
             socket.close()
+            self._keep(flow)
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """The whole request is here: decide it, then reserve its budget."""
         state: Inspected | None = flow.metadata.get(STATE)
         if state is None or flow.response is not None:
             return None
+        if self._recorder is not None:
+            flow.metadata[TAPE] = tape_of(flow, state.exchange.policy.limits.response_body)
         outcome = state.inspection.request(flow.request.raw_content or b"")
         if outcome.refusal is not None:
             self._refuse(flow, outcome.refusal)
@@ -207,7 +218,9 @@ class Addon:
         opened = state.session.failed_open if policy.failure == "open" else None
         headers = response.headers
         kind, coding = headers.get("content-type", ""), headers.get("content-encoding", "")
-        flow.metadata[GUARD] = state.inspection.delivery(kind, coding, opened)
+        delivery = state.inspection.delivery(kind, coding, opened)
+        tape: Tape | None = flow.metadata.get(TAPE)
+        flow.metadata[GUARD] = delivery if tape is None else Heard(delivery, tape)
         response.stream = True
         if response.headers.pop("content-length", None) is not None and flow.request.http_version == "HTTP/1.1":
             response.headers["transfer-encoding"] = "chunked"  # its length may change (RFC 9112 §6.1)
@@ -217,9 +230,19 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is None or flow.response is None:
             return
+        tape: Tape | None = flow.metadata.get(TAPE)
+        if tape is not None:
+            hear_answer(tape, flow.response, whole=GUARD not in flow.metadata)
         if GUARD not in flow.metadata and not flow.metadata.get("midstream.refused"):
             self._decide_response(flow, flow.response, state)
         state.session.end(flow.response.status_code)
+        if SOCKET not in flow.metadata:
+            self._keep(flow)
+
+    def _keep(self, flow: http.HTTPFlow) -> None:
+        tape: Tape | None = flow.metadata.pop(TAPE, None)
+        if tape is not None and self._recorder is not None:
+            self._services.books.spawn(self._recorder.keep(tape))
 
     def _decide_response(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
         headers = response.headers
@@ -237,6 +260,7 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
             state.session.end(None, reached=flow.server_conn.timestamp_tcp_setup is not None)
+            self._keep(flow)
 
     def hook_failed(self, name: str, flow: object, error: BaseException) -> bool:
         """A hook raised. True lets the flow go on as it is, which only a policy with `failure: open` says."""

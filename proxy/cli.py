@@ -22,7 +22,17 @@ from proxy import config as settings
 from proxy.commands import Line
 from proxy.config import SETTINGS, Config, ConfigError
 
-_RUN: Final = ("connect_to", "upstream_ca", "store", "state", "agent", "log_level", "log_format")
+_RUN: Final = (
+    "connect_to",
+    "upstream_ca",
+    "store",
+    "state",
+    "agent",
+    "record",
+    "record_raw",
+    "log_level",
+    "log_format",
+)
 
 _STATUS: Final = {
     "ConfigError": 2,

@@ -52,6 +52,8 @@ class Config:
     store: str | None = None
     state: Path = Path()
     agent: str | None = None
+    record: Path | None = None
+    record_raw: Path | None = None
     """Who a client without credentials is (a sidecar's one agent), and the name of the agent that `run` starts."""
     grace: float = 30.0
     """Seconds that streams may go on for after the first SIGTERM."""
@@ -181,6 +183,8 @@ _ROWS: Final = (
     Setting("store", _text, "URL", "budgets' store: redis://, rediss://, valkey://, sqlite:/// (a file in the state)"),
     Setting("state", Path, "DIR", "state directory: CA, store, audit log (~/.local/state/midstream)"),
     Setting("agent", _agent, "NAME", "the agent's name, where no credentials say it"),
+    Setting("record", Path, "FILE.mitm", "write inspected traffic to this file for replay, redacted"),
+    Setting("record_raw", Path, "FILE.mitm", "the same with every secret in it"),
     Setting("grace", _seconds, "SECONDS", "how long streams may finish after SIGTERM (30)"),
     Setting("log_level", _one_of("debug", "info", "warning", "error"), "LEVEL", "debug, info, warning or error"),
     Setting("log_format", _one_of("text", "json"), "FORMAT", "text or json"),

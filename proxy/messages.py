@@ -10,6 +10,7 @@ from mitmproxy import http
 
 from proxy.codecs import providers
 from proxy.identity import REALM
+from proxy.recorder import Tape
 
 
 def plain(headers: http.Headers) -> dict[str, str]:
@@ -68,3 +69,16 @@ def credentials_required(given: bool) -> http.Response:
     said = "were not accepted" if given else "are required"
     body = f"[midstream] Proxy credentials {said}. Set HTTPS_PROXY=http://AGENT:TOKEN@HOST:PORT.\n".encode()
     return http.Response.make(407, body, {"proxy-authenticate": f'Basic realm="{REALM}"', "content-type": "text/plain"})
+
+
+def tape_of(flow: http.HTTPFlow, most: int) -> Tape:
+    """What a recorder keeps of a request, before anything of it is changed. `most`: bytes of answer."""
+    request = flow.request
+    return Tape(flow.id, request.method, request.pretty_url, plain(request.headers), most, request.raw_content or b"")
+
+
+def hear_answer(tape: Tape, response: http.Response, *, whole: bool) -> None:
+    """The answer's head, and its body where it was not heard piece by piece."""
+    tape.status, tape.answer_headers = response.status_code, plain(response.headers)
+    if whole:
+        tape.hear(response.raw_content or b"")

@@ -15,8 +15,9 @@ from typing import Final
 from certs import bundle, ca
 from proxy import log
 from proxy.addon import Addon
-from proxy.config import Address, Config, inherited, prepared
+from proxy.config import Address, Config, ConfigError, inherited, prepared
 from proxy.policy import PolicyError
+from proxy.recorder import Recorder
 from proxy.services import Services
 from proxy.worker import Worker, WorkerSettings
 
@@ -42,9 +43,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
     log.configure(config.log_level, config.log_format)
     config = prepared(config)
     authority = bundle.prepare(config.state, inherited())
+    recorder = None
     services = await Services.open(config)
     try:
-        worker = Worker(_worker_settings(config, authority), Addon(services))
+        recorder = _recorder(config)
+        worker = Worker(_worker_settings(config, authority), Addon(services, recorder))
         host, port = await worker.start()
         try:
             yield Running(Address(host, port), worker, services, authority)
@@ -52,6 +55,19 @@ async def running(config: Config) -> AsyncIterator[Running]:
             await worker.stop()
     finally:
         await services.close()
+        if recorder is not None:
+            recorder.close()
+
+
+def _recorder(config: Config) -> Recorder | None:
+    """What writes traffic to a file, where it was asked for. Raises ConfigError."""
+    path = config.record or config.record_raw
+    if path is None:
+        return None
+    try:
+        return Recorder(path, redacts=config.record is not None, cache_dir=config.cache)
+    except OSError as error:
+        raise ConfigError(f"--record: {path} cannot be written: {error.strerror}") from error
 
 
 def _worker_settings(config: Config, authority: ca.Authority) -> WorkerSettings:

@@ -18,7 +18,7 @@ from proxy.events import Agent, Event, Flow
 from proxy.exchange import Exchange, Outcome, Refusal
 from proxy.inspection import Inspection
 from proxy.judge import Runtime
-from proxy.replay.recordings import Recording
+from proxy.replay.recordings import Message, Recording
 from proxy.socket_exchange import SocketExchange
 from proxy.stream_judge import StreamRefusedError
 
@@ -47,6 +47,8 @@ class Played:
     told: list[tuple[Event, Decision]] = field(default_factory=list)
     up: Side = _NOTHING
     down: Side = _NOTHING
+    passed: list[Message] = field(default_factory=list)
+    """Of a connection: the messages that would have arrived, in order."""
     error: str | None = None
 
 
@@ -195,8 +197,10 @@ def _play_alone(played: Played, exchange: Exchange) -> None:
         outcome = exchange.on_request(content) if message.from_client else exchange.on_response(content)
         if outcome.refusal is not None:
             down.append(outcome.refusal.body)
-        else:
-            (up if message.from_client else down).append(content if outcome.body is None else outcome.body)
+            continue
+        arrives = content if outcome.body is None else outcome.body
+        (up if message.from_client else down).append(arrives)
+        played.passed.append(Message(message.from_client, arrives))
     played.error = _said(exchange)
     played.up = _lines([message.content for message in messages if message.from_client], up)
     played.down = _lines([message.content for message in messages if not message.from_client], down)
@@ -210,10 +214,11 @@ async def _play_connection(played: Played, socket: SocketExchange[Unbooked]) -> 
         for message in messages:
             if message.from_client:
                 passed = await socket.up(message.content)
-                up += passed.onward
                 down += passed.back
             else:
-                down += socket.down(message.content).onward
+                passed = socket.down(message.content)
+            (up if message.from_client else down).extend(passed.onward)
+            played.passed += [Message(message.from_client, content) for content in passed.onward]
     except (StreamRefusedError, DecodeError) as error:
         played.error = str(error)
     played.error = played.error or next(iter(socket.problems), None)
