@@ -14,6 +14,9 @@ from proxy.codecs.framings.sse import Sse
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
+LINES = ("application/x-ndjson", "application/stream+json", "application/jsonl")
+"""Of Ollama, of Cohere v1, and of who takes its file type for a media type."""
+
 WHOLE = "whole"
 """The body is one document, no stream."""
 
@@ -38,13 +41,18 @@ def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing
     if start[:1] == b"[":
         return Array() if "array" in framings else WHOLE
     if start[:1] == b"{":
-        return _lines(start) if "lines" in framings else WHOLE
+        return _lines(start, content_type) if "lines" in framings else WHOLE
     return Sse()
 
 
-def _lines(start: bytes) -> Framing | str | None:
-    """One document over several lines is a whole body in a format that otherwise sends a document a line."""
+def _lines(start: bytes, content_type: str) -> Framing | str | None:
+    """One document over several lines is a whole body in a format that otherwise sends a document a line.
+
+    Where the content type says so, the first line need not wait for the second.
+    """
     fits = Lines.fits(start)
+    if fits is None and b"\n" in start and content_type.partition(";")[0].strip().lower() in LINES:
+        fits = True
     if fits is None:
         return None
     return Lines() if fits else WHOLE
