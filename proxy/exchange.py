@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy import texts
-from proxy.codecs import AmbiguousError, DecodeError, Json, Part, Reading, Request, Response
+from proxy.codecs import AmbiguousError, DecodeError, Json, Part, Reading, Request, Response, ToolCall
+from proxy.codecs import ToolResult as ReadResult
 from proxy.codecs.codec import Codec, Syntax
 from proxy.codecs.splicing import Change
 from proxy.context import Context, fingerprint, parts_view, request_view
@@ -82,7 +83,7 @@ class Exchange:
             return Outcome(refusal=refusal)
         counting = self.codec.ask_usage(document) if self._asks_usage else []
         self.hides_usage = bool(counting)
-        return self._spliced(body, request.parts, ordered, [*changes, *counting])
+        return self._spliced(body, request.parts, ordered, [*changes, *counting, *self.codec.mend(document)])
 
     def _place(self, request: Request) -> None:
         """Session, run and turn of a request, and what is known of the answer that it goes on with."""
@@ -170,7 +171,10 @@ class Exchange:
         refusal, cuts, more = self._judge_calls(response, found)
         if refusal:
             return Outcome(refusal=refusal)
-        ordered += more + self.judge.restorations(found)
+        refusal, of_results = self._judge_provided(response, units)
+        if refusal:
+            return Outcome(refusal=refusal)
+        ordered += more + of_results + self.judge.restorations(found)
         changes = self.codec.cut_calls(document, response, cuts) if cuts else []
         syntax = self.codec.of_answers
         return self._spliced(body, response.parts, ordered, changes, response.when_edited, syntax=syntax)
@@ -239,6 +243,23 @@ class Exchange:
             ordered += edits
         return None, cuts, ordered
 
+    def _judge_provided(self, response: Response, units: Sequence[texts.Unit]) -> tuple[Refusal | None, list[Ordered]]:
+        """`post_tool_execution` for results of tools that the provider ran itself. A denied one denies the answer."""
+        ordered: list[Ordered] = []
+        if not (response.results and self.judge.tells(Point.POST_TOOL_EXECUTION)):
+            return None, ordered
+        by_part = texts.by_part(units)
+        calls = {call.call_id: call for call in response.calls}
+        for result in response.results:
+            mine = [unit for index in result.parts for unit in by_part.get(index, ())]
+            shown = parts_view([response.parts[index] for index in result.parts])
+            tool = provided(result, calls.get(result.call_id), ToolResult(parts=shown, is_error=result.is_error))
+            denied, edits = self.judge.decide_result(tool, mine, self.request.tools if self.request else ())
+            if denied is not None:
+                return self.refuse(400, denied), []
+            ordered += edits
+        return None, ordered
+
     # shared
 
     def _undecodable(self, body: bytes, point: Point, error: DecodeError) -> Outcome:
@@ -260,7 +281,7 @@ class Exchange:
             if len(self.judge.scan([texts.Unit(0, texts.unescaped(text))], classes)) > len(found):
                 return self._unread(f"escapes in it hide what the policy looks for: {error}")
         decided: list[Ordered] = []
-        if self.policy.rules_at(point):
+        if self.judge.tells(point):
             decision, decided = self.judge.decide(point, fingerprint(body), found)
             if decision.verdict is Verdict.DENY:
                 return Outcome(refusal=self.refuse(decision.status or 400, notice(decision, "this body")))
@@ -297,6 +318,17 @@ class Exchange:
         every = [*changes, *texts.changes(parts, edits), *following]
         syntax = syntax or self.codec.syntax
         return Outcome(body=syntax.splice(body, every)) if every else UNTOUCHED
+
+
+def provided(result: ReadResult, call: ToolCall | None, shown: ToolResult) -> Tool:
+    """A tool that the provider ran, as events show it."""
+    return Tool(
+        call_id=result.call_id,
+        name=result.name or (call.name if call else ""),
+        arguments=dict(call.arguments) if call else {},
+        server=result.server or (call.server if call else None),
+        result=shown,
+    )
 
 
 def _is_prose(body: bytes) -> bool:

@@ -145,7 +145,7 @@ class Guard:
             item = queue.popleft()
             self._queued -= len(item.event.raw)
             leaving = self._bytes(item)
-            if leaving is not item.event.raw:
+            if leaving is not item.event.raw and leaving != item.event.raw:
                 self._exchange.changed = True
             if leaving:
                 out.append(leaving)

@@ -12,13 +12,15 @@ from typing import Final
 import orjson
 
 from proxy import texts
-from proxy.codecs import Channel, Fragment, OpenCall, Path, Reading
+from proxy.codecs import Channel, Fragment, OpenCall, Path, Reading, ToolCall
+from proxy.codecs import ToolResult as ReadResult
 from proxy.codecs.splicing import Change
 from proxy.codecs.walk import arguments as read_arguments
 from proxy.decision import Decision, Finding, TextEdit, Verdict
-from proxy.events import EventPart, Point, Tool
+from proxy.effects.redact import disjoint
+from proxy.events import EventPart, Point, Tool, ToolResult
 from proxy.events import Response as ResponseView
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, provided
 from proxy.growing import CALL, Growing, Piece, Repeat, Stretch
 from proxy.judge import PSEUDONYM, Found, Ordered, notice
 from proxy.texts import Unit
@@ -47,6 +49,9 @@ class StreamJudge:
         self._repeats = exchange.codec.repeats
         self._told: dict[Channel, Growing] = {}
         """Of formats that repeat whole texts: every text of this answer, complete or not."""
+        self._provided: dict[str, ToolCall] = {}
+        """Calls that the provider carries out itself, by id."""
+        self._offered = exchange.request.tools if exchange.request else ()
         self._touched: dict[Channel, Growing] = {}
         self._numbers = count()
         self._held: list[Growing] = []
@@ -86,6 +91,8 @@ class StreamJudge:
         ]
         if reading.closes:
             self.close(reading.closes)
+        for result in reading.results:
+            self._decide_provided(result, pieces[len(reading.opens) :], reading.fragments)
         if reading.repeats:
             pieces += [self._repeat(repeated) for repeated in reading.repeats]
         return pieces, copies
@@ -156,6 +163,8 @@ class StreamJudge:
     def _open(self, opened: OpenCall) -> Stretch:
         growing = self._touched[opened.channel] = self._growing(opened.channel)
         growing.call = opened
+        if opened.by_provider:
+            self._provided[opened.call_id] = ToolCall(opened.call_id, opened.name, opened.arguments or {}, (), ())
         return Stretch(growing, (), 0, 0)  # carries no text, but must not leave before the call is decided
 
     def _known(self, channel: Channel) -> Growing:
@@ -237,6 +246,21 @@ class StreamJudge:
         self, found: Sequence[Found], view: ResponseView, *, shown: bool = True
     ) -> tuple[Decision, list[Ordered]]:
         return self._judge.decide(Point.POST_LLM_RESPONSE, self._context.run, found, shown=shown, response=view)
+
+    def _decide_provided(self, result: ReadResult, pieces: Sequence[Piece], fragments: Sequence[Fragment]) -> None:
+        """`post_tool_execution` for the result of a tool that the provider ran: order the edits of its texts."""
+        if not self._judge.tells(Point.POST_TOOL_EXECUTION):
+            return
+        mine = {pieces[index].growing.number: (pieces[index].growing, fragments[index].text) for index in result.parts}
+        units = [Unit(number, text) for number, (_, text) in mine.items()]
+        views = tuple(EventPart(role="tool", kind="tool_result", text=text) for _, text in mine.values())
+        tool = provided(result, self._provided.get(result.call_id), ToolResult(parts=views, is_error=result.is_error))
+        denied, ordered = self._judge.decide_result(tool, units, self._offered)
+        if denied is not None:
+            raise StreamRefusedError(f"{denied}. The provider has read it already, so its answer is not delivered")
+        for unit, edits in self._judge.edits(ordered):
+            growing, _ = mine[unit.part]
+            growing.reorder(disjoint([*growing.edits, *edits]))
 
     # calls
 

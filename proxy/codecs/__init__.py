@@ -128,7 +128,7 @@ class Response:
     stop_reason: str | None = None
     usage: Usage | None = None
     results: Sequence[ToolResult] = ()
-    """Results of tools that came down (MCP)."""
+    """Results of tools that came down: those of a tool server, and of tools that the provider ran itself."""
     keeps: str | None = None
     """The name under which the server keeps this answer, for a later request to follow."""
     when_edited: Sequence[tuple[int, "Change"]] = ()
@@ -195,6 +195,9 @@ class Reading(NamedTuple):
     repeats: Sequence[Fragment] = ()
     """Copies of a whole channel's text in a later event (`.done`, the finished item, the finished response): edited as
     the channel was. A copy that is not what the channel said is a text of its own."""
+    results: Sequence[ToolResult] = ()
+    """Results of tools that the provider ran itself, complete in this event. `parts` are indexes into `fragments`, each
+    of which is a channel of its own that closes here."""
     keeps: str | None = None
     """As in `Response`."""
     so_far: Sequence[Fragment] = ()

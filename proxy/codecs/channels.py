@@ -5,7 +5,7 @@ Only what all formats share lives here; what an event means is the codecs' busin
 
 from collections.abc import Mapping, Sequence
 
-from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Part, Path, Reading
+from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Part, Path, Reading, ToolResult
 from proxy.codecs.splicing import Change
 from proxy.codecs.walk import Parts
 from proxy.events import Usage
@@ -92,6 +92,7 @@ class Said:
         "only_usage",
         "opens",
         "repeats",
+        "results",
         "sealed",
         "stop",
         "usage",
@@ -108,6 +109,7 @@ class Said:
         self.when_edited: list[tuple[Channel, Change]] = []
         self.repeats: list[Fragment] = []
         self.keeps: str | None = None
+        self.results: list[ToolResult] = []
         self.model: str | None = None
         self.stop: str | None = None
         self.usage: Usage | None = None
@@ -134,5 +136,6 @@ class Said:
             self.only_usage,
             self.when_edited,
             self.repeats,
+            self.results,
             self.keeps,
         )

@@ -62,6 +62,17 @@ def _union(first: tuple[Finding, Edit], second: tuple[Finding, Edit]) -> tuple[F
     return finding._replace(start=start, end=end), edit
 
 
+def disjoint(edits: Sequence[TextEdit]) -> list[TextEdit]:
+    """Edits of several decisions on one text, sorted; where two overlap, the first one's text takes the place of both."""
+    kept: list[TextEdit] = []
+    for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
+        if kept and edit.start < kept[-1].end:
+            kept[-1] = kept[-1]._replace(end=max(kept[-1].end, edit.end))
+        else:
+            kept.append(edit)
+    return kept
+
+
 def apply(text: str, edits: Sequence[TextEdit]) -> str:
     """`text` with disjoint, sorted `edits` made."""
     pieces, at = [], 0
