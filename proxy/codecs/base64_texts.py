@@ -5,7 +5,7 @@ Only the syntax lives here; which members hold such texts is the codecs' busines
 
 from base64 import b64decode, b64encode
 from binascii import Error
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import orjson
 
@@ -18,8 +18,8 @@ type Places = Callable[[Json], Iterable[Path]]
 """Where in a document base64 may stand that is text."""
 
 
-def syntax(places: Places, name: str) -> Syntax:
-    """JSON in which the strings at `places`, all of them members of that name, are read decoded.
+def syntax(places: Places, *names: str) -> Syntax:
+    """JSON in which the strings at `places`, all of them members of one of these names, are read decoded.
 
     What is not base64 there stays as it is.
     """
@@ -28,13 +28,13 @@ def syntax(places: Places, name: str) -> Syntax:
         tree = trees.parse(raw)
         for path in places(tree):
             holder = _at(tree, path[:-1])
-            text = _decoded(holder[name])
+            text = _decoded(holder[path[-1]])
             if text is not None:
-                holder[name] = text
+                holder[path[-1]] = text
         return tree
 
     def splice(raw: bytes, changes: Sequence[Change]) -> bytes:
-        if not any(_may_be(change, name) for change in changes):
+        if not any(_may_be(change, names) for change in changes):
             return splicing.splice(raw, changes)
         tree = trees.parse(raw)
         texts = {path: text for path in places(tree) if (text := _decoded(_at(tree, path))) is not None}
@@ -43,8 +43,8 @@ def syntax(places: Places, name: str) -> Syntax:
     return Syntax(parse, splice)
 
 
-def _may_be(change: Change, name: str) -> bool:
-    return isinstance(change, TextChange) and bool(change.path) and change.path[-1] == name
+def _may_be(change: Change, names: Collection[str]) -> bool:
+    return isinstance(change, TextChange) and bool(change.path) and change.path[-1] in names
 
 
 def _encoded(changes: Sequence[Change], texts: Mapping[Path, str]) -> list[Change]:

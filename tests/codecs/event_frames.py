@@ -52,7 +52,7 @@ def readings(codec: Codec, raw: bytes) -> list[tuple[Frame, Any, Reading]]:
     framing, reader = EventStream(), codec.stream_reader()
     read = []
     for frame in [*framing.feed(raw), *framing.finish()]:
-        document = codec.syntax.parse(frame.data)
+        document = (codec.events or codec.syntax).parse(frame.data)
         read.append((frame, document, reader.read(document)))
     return [*read, (Frame(b"", None, b""), None, reader.finish())]
 
