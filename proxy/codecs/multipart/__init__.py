@@ -1,0 +1,11 @@
+"""Forms (multipart/form-data, RFC 7578): a syntax beside JSON. `scan` finds the parts, `form` reads, `edit` changes."""
+
+from typing import Final
+
+from proxy.codecs.codec import Syntax
+from proxy.codecs.multipart.edit import splice
+from proxy.codecs.multipart.form import parse
+
+MULTIPART: Final = Syntax(parse, splice)
+
+__all__ = ["MULTIPART", "parse", "splice"]
