@@ -1,7 +1,7 @@
 """OpenAI Responses (wire-formats §2), over HTTP and WebSocket: JSON and stream, as pure functions.
 
 Source: OpenAI OpenAPI 2.3.0, `/responses`, `/responses/compact`; openai-python's types of WebSocket messages; recorded
-vendors. Here stands only what makes it a `Codec`: `document` reads requests and whole responses, `items` their items,
+vendors. Here stands only what makes it a `Codec`: `request` and `document` (whole responses) read what `items` hold,
 `calls` and `results` what of it tools are asked and say; `stream` reads events, `answer`, `item` and `texts` keep what
 they speak of; `writer` cuts calls out, `mend` what must follow from that; `own` is what midstream says itself. Framing,
 splicing and hosts live elsewhere.
@@ -12,8 +12,10 @@ from dataclasses import replace
 from proxy.codecs import Json, Request
 from proxy.codecs.codec import Codec
 from proxy.codecs.openai_chat.own import refusal
-from proxy.codecs.openai_responses.document import read_request, read_response
+from proxy.codecs.openai_responses.document import read_response
+from proxy.codecs.openai_responses.mend import mend
 from proxy.codecs.openai_responses.own import begins, inject, message, message_stream, socket_refusal
+from proxy.codecs.openai_responses.request import read_request
 from proxy.codecs.openai_responses.results import deny_result
 from proxy.codecs.openai_responses.stream import stream_reader
 from proxy.codecs.openai_responses.writer import cut_calls, stream_writer
@@ -28,6 +30,7 @@ CODEC = Codec(
     cut_calls=cut_calls,
     deny_result=deny_result,
     inject=inject,
+    mend=mend,
     message=message,
     message_stream=message_stream,
     begins=begins,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from proxy.codecs import Json
 from proxy.codecs.openai_responses.calls import is_call, item_type
-from proxy.codecs.openai_responses.document import body_path
+from proxy.codecs.openai_responses.request import body_path
 from proxy.codecs.openai_responses.writer import OURS
 from proxy.codecs.splicing import Change, Remove
 from proxy.codecs.walk import array, table, word

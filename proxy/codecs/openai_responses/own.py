@@ -9,7 +9,7 @@ from proxy.codecs import Json, Path
 from proxy.codecs.framings import Event
 from proxy.codecs.openai_chat.own import refusal
 from proxy.codecs.openai_responses.calls import item_type
-from proxy.codecs.openai_responses.document import body_path
+from proxy.codecs.openai_responses.request import body_path
 from proxy.codecs.openai_responses.writer import OURS, message_events, message_item
 from proxy.codecs.splicing import Append, Change, Replace, TextChange
 from proxy.codecs.walk import table

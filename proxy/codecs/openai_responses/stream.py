@@ -11,9 +11,16 @@ from proxy.codecs import Channel, Fragment, Json, Kind, Path, Reading
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.openai_responses.answer import Answer
 from proxy.codecs.openai_responses.item import Item
-from proxy.codecs.openai_responses.items import piece_copies, read_piece
-from proxy.codecs.splicing import Remove, Replace
-from proxy.codecs.walk import LONGEST_WORD, Parts, number, table, word
+from proxy.codecs.openai_responses.pieces import (
+    PARTS,
+    read_annotation,
+    read_media,
+    read_part_of,
+    read_shell_output,
+    read_shell_outputs,
+)
+from proxy.codecs.splicing import Replace
+from proxy.codecs.walk import LONGEST_WORD, number, table, word
 
 
 class _Text(NamedTuple):
@@ -39,12 +46,14 @@ _TEXTS: Final[Mapping[str, _Text]] = {
     "response.audio.transcript": _Text("text", ("transcript",), "transcript"),
 }
 
-_PARTS: Final[Mapping[str, tuple[str, str]]] = {
-    "response.content_part": ("content", "content_index"),
-    "response.reasoning_part": ("content", "content_index"),
-    "response.reasoning_summary_part": ("summary", "summary_index"),
+_PIECES: Final[Mapping[str, Callable[[Channels, Said, Answer, Mapping[str, Json]], None]]] = {
+    "response.output_text.annotation.added": read_annotation,
+    "response.shell_call_output_content.delta": read_shell_output,
+    "response.shell_call_output_content.done": read_shell_outputs,
+    "response.image_generation_call.partial_image": read_media,
+    "response.audio.delta": read_media,
 }
-
+_ITEMS: Final = frozenset({"response.output_item.added", "response.output_item.done"})
 _OVER: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
 _INDEXES: Final = ("output_index", "content_index", "summary_index", "stream_id")
 _DELTA: Final = frozenset({"type", "delta", "item_id", "sequence_number", "logprobs", "obfuscation", *_INDEXES})
@@ -95,14 +104,17 @@ class Reader:
         root = table(event)
         kind = word(root.get("type")) or ""
         answer = self._answer(root, kind, said)
-        read = _EVENTS.get(kind)
         subject, _, step = kind.rpartition(".")
-        if read is not None:
-            read(self, said, answer, root)
+        if kind in _PIECES:
+            _PIECES[kind](self._channels, said, answer, root)
+        elif kind in _ITEMS:
+            self._item(said, answer, root)
+        elif kind == "error":
+            self._error(said, answer, root)
         elif subject in _TEXTS and step in ("delta", "added", "done"):
             self._text(said, answer, root, kind)
-        elif subject in _PARTS and step in ("added", "done"):
-            self._part(said, answer, root, kind)
+        elif subject in PARTS and step in ("added", "done"):
+            read_part_of(self._channels, said, answer, root)
         elif isinstance(root.get("response"), dict):
             self._response(said, answer, root, over=kind in _OVER)
         else:
@@ -149,55 +161,6 @@ class Reader:
             entries = tuple(((), call) for call in item.calls)
             self._flowing = _Flowing(kind, indexes, channel, pieces, entries)
 
-    def _part(self, said: Said, answer: Answer, root: Mapping[str, Json], kind: str) -> None:
-        """A piece of a message's content or of reasoning, as it begins or as it is complete."""
-        holder, index = _PARTS[kind.rpartition(".")[0]]
-        place: Path = (holder, number(root.get(index)))
-        item = answer.item(root)
-        parts = Parts()
-        read_piece(parts, root.get("part"), ("part",))
-        for part in parts.out:
-            item.texts.tell(said, part, (*place, *part.path[1:]), begins=kind.endswith("added"))
-        for at, change in piece_copies(root.get("part"), ("part",)):
-            item.follows(said, (*place, *at[1:]), change)
-        item.touch(said, ())
-        self._channels.rest(said, root, (), frozenset({"part"}))
-
-    def _annotation(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
-        """A source of the text, with offsets into it: left out where the text was edited."""
-        item = answer.item(root)
-        place: Path = ("content", number(root.get("content_index")))
-        parts = Parts()
-        parts.walk(root.get("annotation"), ("annotation",), "assistant", "text")
-        for part in parts.out:
-            at = (*place, "annotations", number(root.get("annotation_index")), *part.path[1:])
-            item.texts.tell(said, part, at, begins=False)
-        item.follows(said, (*place, "text"), Remove(()))
-        self._channels.rest(said, root, (), frozenset({"annotation"}))
-
-    def _shell_output(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
-        """What a command in the provider's container printed: its two texts grow beside each other."""
-        item = answer.item(root)
-        index = number(root.get("command_index"))
-        delta = table(root.get("delta"))
-        for name, text in delta.items():
-            if isinstance(text, str) and text and name in ("stdout", "stderr"):
-                item.grows(said, "tool_result", ("output", index, name), ("delta", name), text)
-        grown = {name for name in ("stdout", "stderr") if isinstance(delta.get(name), str)}
-        self._channels.rest(said, delta, ("delta",), frozenset(grown))
-        self._channels.rest(said, root, (), frozenset({"delta"} if delta else ()))
-
-    def _shell_outputs(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
-        item = answer.item(root)
-        first = number(root.get("command_index"))
-        parts = Parts()
-        parts.walk(root.get("output"), ("output",), "tool", "tool_result")
-        for part in parts.out:
-            offset, inner = (part.path[1], part.path[2:]) if len(part.path) > 1 else (0, ())
-            at = first + offset if isinstance(offset, int) else 0
-            item.texts.tell(said, part, ("output", at, *inner), begins=False)
-        self._channels.rest(said, root, (), frozenset({"output"}))
-
     # items and answers
 
     def _item(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
@@ -209,21 +172,8 @@ class Reader:
         self._channels.rest(said, root, (), frozenset({"response"}))
         said.end = over
 
-    def _image(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
-        picture = root.get("partial_image_b64")
-        parts = Parts()
-        parts.walk(picture, ("partial_image_b64",), "assistant", "media", sealed=isinstance(picture, str))
-        self._channels.once(parts.out, said)
-        self._channels.rest(said, root, (), frozenset({"partial_image_b64"}))
-
-    def _audio(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
-        parts = Parts()
-        parts.walk(root.get("delta"), ("delta",), "assistant", "media", sealed=isinstance(root.get("delta"), str))
-        self._channels.once(parts.out, said)
-        self._channels.rest(said, root, (), frozenset({"delta"}))
-
     def _error(self, said: Said, answer: Answer, root: Mapping[str, Json]) -> None:
-        said.stop = "error"
+        said.stop, said.end = "error", True
         said.calls += answer.calls()
         said.closes += answer.close()
         self._channels.rest(said, root, (), frozenset())
@@ -250,18 +200,6 @@ def _is_plain(event: Mapping[str, Json]) -> bool:
         if value is not None and (type(value) is not str or len(value) > LONGEST_WORD):
             return False
     return type(event.get("sequence_number")) in (int, type(None))
-
-
-_EVENTS: Final[Mapping[str, Callable[[Reader, Said, Answer, Mapping[str, Json]], None]]] = {
-    "response.output_item.added": Reader._item,
-    "response.output_item.done": Reader._item,
-    "response.output_text.annotation.added": Reader._annotation,
-    "response.shell_call_output_content.delta": Reader._shell_output,
-    "response.shell_call_output_content.done": Reader._shell_outputs,
-    "response.image_generation_call.partial_image": Reader._image,
-    "response.audio.delta": Reader._audio,
-    "error": Reader._error,
-}
 
 
 def stream_reader() -> Reader:

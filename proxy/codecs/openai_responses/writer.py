@@ -58,65 +58,74 @@ class _Said(NamedTuple):
         return orjson.dumps(message_item(self.identity, self.text))
 
 
+class _Lane:
+    """What was cut out of one answer."""
+
+    def __init__(self) -> None:
+        self.said: dict[Channel, _Said] = {}
+        """By the first channel of the call."""
+        self.shift = 0
+        """How far numbers are ahead of the provider's."""
+
+    def notice(
+        self, calls: Sequence[Channel], item: Mapping[str, Json], reading: Reading, cuts: Mapping[Channel, str]
+    ) -> _Said:
+        """What stands in the place of the item that is these calls."""
+        said = self.said.get(calls[0])
+        if said is None:
+            after = any(opened.after_text for opened in reading.opens if opened.channel in calls)
+            text = next(cuts[call] for call in calls if call in cuts)
+            text = _paragraph(text, after=after or bool(self.said))
+            said = self.said[calls[0]] = _Said(identity(item, str(calls[0])), text)
+        return said
+
+
 class Writer:
     """Cuts calls out of one stream, and keeps `sequence_number` without gaps."""
 
     def __init__(self) -> None:
-        self._said: dict[Channel, _Said] = {}
-        """By the first channel of the call."""
-        self._shift: dict[str, int] = {}
-        """How far numbers are ahead of the provider's, in each lane."""
+        self._lanes: dict[str, _Lane] = {}
 
     def rewrite(
         self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
     ) -> list[Event] | None:
         """See `StreamWriter`."""
         root = table(document)
-        lane = word(root.get("stream_id")) or ""
+        name = word(root.get("stream_id")) or ""
         if root.get("type") == "response.created":
-            self._shift.pop(lane, None)
+            self._lanes.pop(name, None)
+        lane = self._lanes.setdefault(name, _Lane())
         cut = _cut(reading, cuts)
         alone = next((path for path in cut if len(path) < 2), None)
         if alone is not None:
-            known = cut[alone][0] in self._said
-            said = self._notice(cut[alone], table(_at(root, alone)), reading, cuts)
-            return self._left_out(lane) if known else self._message(event, root, said, lane)
+            known = cut[alone][0] in lane.said
+            said = lane.notice(cut[alone], table(_at(root, alone)), reading, cuts)
+            return _left_out(lane) if known else _message(event, root, said, lane)
         changes: list[Change] = []
         for path, calls in cut.items():
-            changes.append(Replace(path, self._notice(calls, table(_at(root, path)), reading, cuts).item()))
+            changes.append(Replace(path, lane.notice(calls, table(_at(root, path)), reading, cuts).item()))
         number = root.get("sequence_number")
-        if isinstance(number, int) and self._shift.get(lane):
-            changes.append(Replace(("sequence_number",), b"%d" % (number + self._shift[lane])))
+        if isinstance(number, int) and lane.shift:
+            changes.append(Replace(("sequence_number",), b"%d" % (number + lane.shift)))
         return [Event(event.name, splice(event.data, changes))] if changes else None
 
-    def _left_out(self, lane: str) -> list[Event]:
-        self._shift[lane] = self._shift.get(lane, 0) - 1
-        return []
 
-    def _notice(
-        self, calls: Sequence[Channel], item: Mapping[str, Json], reading: Reading, cuts: Mapping[Channel, str]
-    ) -> _Said:
-        said = self._said.get(calls[0])
-        if said is None:
-            after = any(opened.after_text for opened in reading.opens if opened.channel in calls)
-            text = next(cuts[call] for call in calls if call in cuts)
-            text = _paragraph(text, after=after or bool(self._said))
-            said = self._said[calls[0]] = _Said(identity(item, str(calls[0])), text)
-        return said
+def _left_out(lane: _Lane) -> list[Event]:
+    lane.shift -= 1
+    return []
 
-    def _message(self, event: Frame, root: Mapping[str, Json], said: _Said, lane: str) -> list[Event]:
-        """The first event that speaks of a cut call becomes the whole message."""
-        index = root.get("output_index")
-        made = message_events(said.identity, said.text, index if isinstance(index, int) else 0)
-        number = root.get("sequence_number")
-        shift = self._shift.get(lane, 0)
-        for offset, of_message in enumerate(made):
-            if isinstance(number, int):
-                of_message["sequence_number"] = number + shift + offset
-            if "stream_id" in root:
-                of_message["stream_id"] = root["stream_id"]
-        self._shift[lane] = shift + len(made) - 1
-        return [Event(event.name and str(each["type"]), orjson.dumps(each)) for each in made]
+
+def _message(event: Frame, root: Mapping[str, Json], said: _Said, lane: _Lane) -> list[Event]:
+    """The first event that speaks of a cut call becomes the whole message."""
+    index, number = root.get("output_index"), root.get("sequence_number")
+    made = message_events(said.identity, said.text, index if isinstance(index, int) else 0)
+    for offset, of_message in enumerate(made):
+        if isinstance(number, int):
+            of_message["sequence_number"] = number + lane.shift + offset
+        if "stream_id" in root:
+            of_message["stream_id"] = root["stream_id"]
+    lane.shift += len(made) - 1
+    return [Event(event.name and str(each["type"]), orjson.dumps(each)) for each in made]
 
 
 def stream_writer() -> Writer:
