@@ -103,7 +103,8 @@ def test_a_request_is_read() -> None:
 
 def test_results_name_their_call() -> None:
     request = CODEC.read_request(REQUEST)
-    (result,) = request.results
+    earlier, result = request.results
+    assert (earlier.call_id, earlier.name, earlier.new) == ("s1", "web_search", False)
     assert (result.call_id, result.name, result.is_error, result.new) == ("t1", "Read", True, True)
     assert result.content == ("messages", 2, "content", 0, "content")
     assert [request.parts[index].text for index in result.parts] == ["out"]
@@ -306,7 +307,7 @@ def test_a_second_message_start_changes_nothing() -> None:
         (delta(0, type="brand_new_delta", body="b"), ["b"]),
         (delta(0, type="citations_delta", citation={"type": "c", "cited_text": "t"}), ["t"]),
         (start(0, type="web_fetch_tool_result", content={"url": "u"}), ["u"]),
-        (start(0, type="server_tool_use", id="s", name="n", input={"query": "q"}), ["n", "q"]),
+        (start(0, type="server_tool_use", id="s", name="n", input={"query": "q"}), ["q"]),
         (start(0, type="brand_new", body={"deep": "text"}), ["text"]),
         (start(0, type="text", text="given", citations=[{"cited_text": "c"}]), ["given", "c"]),
         (delta(0, type="text_delta", text="t", extra="e"), ["t", "e"]),

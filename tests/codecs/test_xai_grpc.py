@@ -339,6 +339,15 @@ def test_the_server_of_a_call_is_told() -> None:
     assert (opened.server, opened.name, opened.by_provider) == ("wiki", "ask.more", True)
 
 
+def test_a_result_that_came_with_its_finished_call_is_told() -> None:
+    done = call("m1", "wiki.ask", '{"q":"x"}', 6) | {"status": 1}
+    reading = read(stream(chunk(1, role=5, content="found", tool_calls=[done])))[0][2]
+    (result,) = reading.results
+    assert (result.call_id, result.name, result.server) == ("m1", "ask", "wiki")
+    assert [reading.fragments[index].text for index in result.parts] == ["found"]
+    assert {reading.fragments[index].channel for index in result.parts} <= set(reading.closes)
+
+
 def test_copies_go_with_an_edited_text() -> None:
     event = chunk(content="see", citations=[{"id": "1", "collections_citation": {"chunk_content": "c"}}])
     event["outputs"][0]["logprobs"] = {"content": [{"token": "see"}]}

@@ -6,8 +6,11 @@ stream's alike; `stream` reads events; `writer` cuts calls out; `own` is what mi
 and hosts live elsewhere.
 """
 
+from dataclasses import replace
+
+from proxy.codecs.anthropic import batches
 from proxy.codecs.anthropic.document import read_request, read_response
-from proxy.codecs.anthropic.own import inject, message, message_stream, refusal
+from proxy.codecs.anthropic.own import deny_result, inject, message, message_stream, refusal
 from proxy.codecs.anthropic.stream import stream_reader
 from proxy.codecs.anthropic.writer import cut_calls, stream_writer
 from proxy.codecs.codec import Codec
@@ -20,7 +23,23 @@ CODEC = Codec(
     stream_writer=stream_writer,
     refusal=refusal,
     cut_calls=cut_calls,
+    deny_result=deny_result,
     inject=inject,
     message=message,
     message_stream=message_stream,
 )
+
+COUNT = replace(CODEC, name="anthropic_count_tokens", is_model=False)
+"""`POST /v1/messages/count_tokens`: the same request; nothing is generated, and nothing spent."""
+
+BATCHES = replace(
+    CODEC,
+    name="anthropic_batches",
+    read_request=batches.read_request,
+    read_response=batches.read_response,
+    cut_calls=batches.cut_calls,
+    inject=batches.inject,
+    framings=("lines",),
+    by_message=True,
+)
+"""`/v1/messages/batches`: requests, the state of a batch, and its results."""

@@ -1,11 +1,11 @@
 """Requests and whole responses. What a content block says is read in `blocks`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import orjson
 
-from proxy.codecs import Json, Path, Request, Response, ToolResult
+from proxy.codecs import Json, Path, Request, Response, ToolCall, ToolResult
 from proxy.codecs.anthropic.blocks import read_block
 from proxy.codecs.history import History
 from proxy.codecs.walk import Parts, array, number, table, word
@@ -31,12 +31,32 @@ def read_request(document: Json) -> Request:
         stream=root.get("stream") is True,
         parts=parts.out,
         results=history.results,
-        tools=[tool["name"] for tool in map(table, array(root.get("tools"))) if isinstance(tool.get("name"), str)],
+        tools=[*filter(None, map(_tool_name, _offered(root)))],
         calls=history.calls,
         max_output=number(root.get("max_tokens")) or None,
         session=_session(root),
         turn=history.turn,
+        compacts=_compacts(root),
     )
+
+
+def _offered(root: Mapping[str, Json]) -> Iterator[Json]:
+    """Tools of the request, and those that blocks of its messages add."""
+    yield from array(root.get("tools"))
+    for message in array(root.get("messages")):
+        for block in array(table(message).get("content")):
+            if table(block).get("type") == "tool_addition":
+                yield table(block).get("tool")
+
+
+def _tool_name(tool: Json) -> str | None:
+    return word(table(tool).get("name")) or word(table(tool).get("tool_name"))
+
+
+def _compacts(root: Mapping[str, Json]) -> bool:
+    """Whether it lets the conversation be summed up on the way (context editing, `compact_20260112`)."""
+    edits = map(table, array(table(root.get("context_management")).get("edits")))
+    return any((word(edit.get("type")) or "").startswith("compact_") for edit in edits)
 
 
 def _session(root: Mapping[str, Json]) -> str | None:
@@ -70,37 +90,36 @@ def _message(history: History, message: Json, path: Path) -> None:
 
 
 def _request_block(history: History, block: Json, path: Path, role: str) -> None:
-    begin = len(history.parts.out)
-    call = read_block(history.parts, block, path, role)
-    if call is not None:
-        history.called(call)
-    elif table(block).get("type") == "tool_result" and "content" in block:
-        call_id = word(block.get("tool_use_id")) or ""
-        mine = tuple(range(begin, len(history.parts.out)))
-        error = block.get("is_error") is True
-        name, new = history.name_of(call_id), history.parts.new
-        history.results.append(ToolResult(call_id, name, (*path, "content"), mine, is_error=error, new=new))
+    read = read_block(history.parts, block, path, role)
+    if isinstance(read, ToolCall):
+        history.called(read)
+    elif read is not None:
+        history.results.append(read._replace(name=history.name_of(read.call_id), new=history.parts.new))
 
 
 def read_response(document: Json) -> Response:
     """A message, or an error."""
     root = table(document)
     parts = Parts()
-    calls = []
+    calls: list[ToolCall] = []
+    results: list[ToolResult] = []
     content = root.get("content")
     if isinstance(content, list):
         for index, block in enumerate(content):
-            call = read_block(parts, block, ("content", index), "assistant")
-            if call is not None:
-                calls.append(call)
+            read = read_block(parts, block, ("content", index), "assistant")
+            if isinstance(read, ToolCall):
+                calls.append(read)
+            elif read is not None:
+                results.append(read)
     else:
         parts.walk(content, ("content",), "assistant", "text")
     parts.members(root, (), "other", "text", frozenset({"content"}))
     if not isinstance(document, dict):
         parts.walk_any(document, (), "other", "text")
-    return Response(
-        word(root.get("model")), parts.out, calls, word(root.get("stop_reason")), read_usage(table(root.get("usage")))
-    )
+    used, stop = read_usage(table(root.get("usage"))), word(root.get("stop_reason"))
+    names = {call.call_id: call.name for call in calls}
+    told = [result._replace(name=names.get(result.call_id, "")) for result in results]
+    return Response(word(root.get("model")), parts.out, calls, stop, used, told)
 
 
 def read_usage(used: Mapping[str, Json]) -> Usage | None:

@@ -5,10 +5,10 @@ from typing import Final
 
 import orjson
 
-from proxy.codecs import Json, Path
+from proxy.codecs import Json, Path, ToolResult
 from proxy.codecs.anthropic.writer import text_block
 from proxy.codecs.framings import Event
-from proxy.codecs.splicing import Append, Change, TextChange
+from proxy.codecs.splicing import Append, Change, Replace, TextChange
 from proxy.codecs.walk import array, table
 from proxy.decision import TextEdit
 
@@ -29,6 +29,24 @@ def inject(document: Json, text: str) -> list[Change]:
             if isinstance(content, str):
                 return [TextChange(path, [TextEdit(len(content), len(content), "\n\n" + text)])]
     raise ValueError("a request without a user message has no place for a text")
+
+
+_TEXT_RESULTS: Final = frozenset({"tool_result", "mcp_tool_result"})
+_WITH_MESSAGE: Final = frozenset({"tool_search_tool_result", "text_editor_code_execution_tool_result"})
+
+
+def deny_result(document: Json, result: ToolResult, text: str) -> list[Change]:
+    """A notice as text; for results of Anthropic's own tools, whose content is none, as their kind of error."""
+    block = document
+    for step in result.content[:-1]:
+        block = block[step]
+    kind = str(block.get("type"))
+    if kind in _TEXT_RESULTS:
+        return [Replace(result.content, orjson.dumps(text))]
+    error = {"type": f"{kind}_error", "error_code": "unavailable"}
+    if kind in _WITH_MESSAGE:
+        error["error_message"] = text
+    return [Replace(result.content, orjson.dumps(error))]
 
 
 _ERRORS: Final[Mapping[int, str]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.codecs import Channel, Json, Kind, OpenCall, Path, Reading
+from proxy.codecs import Channel, Json, Kind, OpenCall, Path, Reading, ToolResult
 from proxy.codecs.anthropic.blocks import CALLS, arguments, read_block
 from proxy.codecs.anthropic.document import read_usage
 from proxy.codecs.channels import Channels, Said
@@ -29,6 +29,7 @@ class Reader:
     def __init__(self) -> None:
         self._channels = Channels()
         self._calls: list[Channel] = []
+        """Of the message so far, those that the client carries out."""
         self._used: dict[str, Json] = {}
         self._spoke = False
 
@@ -99,11 +100,8 @@ class Reader:
         kind = word(block.get("type")) or ""
         path: Path = ("content_block",)
         said.closes += self._channels.close_block(index)
-        if kind == "tool_use":
+        if kind in CALLS:
             self._open(said, block, ("tool_call", index), path)
-        elif kind in CALLS:
-            self._channels.growing(("tool_call", index))
-            self._whole(said, block, path)
         elif kind in _GROWS and isinstance(block.get(_GROWS[kind][0]), str):
             field, of = _GROWS[kind]
             self._grow(said, (of, index), (*path, field), block[field])
@@ -113,7 +111,7 @@ class Reader:
 
     def _open(self, said: Said, block: Mapping[str, Json], base: Channel, path: Path) -> None:
         channel = self._channels.growing(base)
-        given = block.get("input")
+        given, by_provider = block.get("input"), block.get("type") != "tool_use"
         said.opens.append(
             OpenCall(
                 channel,
@@ -121,9 +119,12 @@ class Reader:
                 word(block.get("name")) or "",
                 arguments(given) if given else None,
                 self._spoke,
+                by_provider,
+                word(block.get("server_name")),
             )
         )
-        self._calls.append(channel)
+        if not by_provider:
+            self._calls.append(channel)
         said.entries.append((path, channel))
         if given:
             self._channels.given(said, given, (*path, "input"))
@@ -135,17 +136,23 @@ class Reader:
         said.entries += [((), channel) for channel in closed if channel[0] == "tool_call"]
 
     def _message(self, said: Said, message: Mapping[str, Json]) -> None:
+        """A message begins; where one had begun, a gateway took the answer from elsewhere, and that one is over."""
+        said.closes += self._channels.close_all()
+        self._calls, self._spoke = [], False
         said.model = word(message.get("model"))
         self._usage(said, message.get("usage"))
         content = message.get("content")
         for index, block in enumerate(array(content)):
             path: Path = ("message", "content", index)
-            if table(block).get("type") == "tool_use":
+            if word(table(block).get("type")) in CALLS:
                 base: Channel = ("tool_call", "start", index)
                 self._open(said, block, base, path)
                 said.closes += self._channels.close(base)
             else:
                 self._whole(said, block, path)
+        if isinstance(message.get("stop_reason"), str):
+            said.stop = message["stop_reason"]
+            said.calls += self._calls
         skip = frozenset({"content"}) if isinstance(content, list) else frozenset()
         self._channels.rest(said, message, ("message",), skip)
 
@@ -164,8 +171,12 @@ class Reader:
 
     def _whole(self, said: Said, block: Json, path: Path) -> None:
         parts = Parts()
-        read_block(parts, block, path, "assistant")
+        read = read_block(parts, block, path, "assistant")
+        first = len(said.fragments)
         self._channels.once(parts.out, said)
+        if isinstance(read, ToolResult):
+            mine = tuple(first + index for index in read.parts if not parts.out[index].sealed)
+            said.results.append(read._replace(parts=mine))
 
 
 def stream_reader() -> Reader:

@@ -1,10 +1,10 @@
 """Cutting tool calls out of streams and whole responses: a text block with a notice in the place of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import orjson
 
-from proxy.codecs import Channel, Json, OpenCall, Path, Reading, Response
+from proxy.codecs import Channel, Json, Path, Reading, Response
 from proxy.codecs.framings import Event, Frame
 from proxy.codecs.splicing import Change, Replace, splice
 from proxy.codecs.walk import table
@@ -26,9 +26,9 @@ class Writer:
         changes: list[Change] = []
         if kind == "message_start":
             changes += [Replace(path, text_block(_notice(channel, reading, cuts))) for path, channel in cut]
-            changes += _ended(document.get("message"), ("message",), reading.opens, cuts)
-        elif kind == "message_delta" and reading.calls and all(call in cuts for call in reading.calls):
-            changes += _stopped(document["delta"], ("delta",))
+        place = {"message_start": "message", "message_delta": "delta"}.get(str(kind))
+        if place and reading.calls and all(call in cuts for call in reading.calls):
+            changes += _stopped(document[place], (place,))
         return [Event(event.name, splice(event.data, changes))] if changes else None
 
 
@@ -50,10 +50,6 @@ def text_block(text: str) -> bytes:
     return orjson.dumps({"type": "text", "text": text})
 
 
-def _ended(message: Json, path: Path, opens: Sequence[OpenCall], cuts: Mapping[Channel, str]) -> list[Change]:
-    return _stopped(message, path) if opens and all(opened.channel in cuts for opened in opens) else []
-
-
 def _stopped(members: Json, path: Path) -> list[Change]:
     return [Replace((*path, "stop_reason"), b'"end_turn"')] if members.get("stop_reason") == "tool_use" else []
 
@@ -66,6 +62,6 @@ def stream_writer() -> Writer:
 def cut_calls(document: Json, response: Response, cuts: Mapping[int, str]) -> list[Change]:
     """Put a text block with the notice in the place of each call; with no call left the turn ends."""
     changes: list[Change] = [Replace(response.calls[index].path, text_block(notice)) for index, notice in cuts.items()]
-    if cuts and len(cuts) == len(response.calls):
+    if cuts and all(index in cuts or call.by_provider for index, call in enumerate(response.calls)):
         changes += _stopped(table(document), ())
     return changes

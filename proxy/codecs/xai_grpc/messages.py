@@ -119,6 +119,9 @@ CLIENT_SIDE: Final = (None, 0, 1)
 MCP: Final = 6
 """TOOL_CALL_TYPE_MCP_TOOL: the name is `<server_label>.<tool>`."""
 
+DONE: Final = (1, 3)
+"""ToolCallStatus: completed, failed."""
+
 STOPS: Final = {
     1: "REASON_MAX_LEN",
     2: "REASON_MAX_CONTEXT",

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.codecs import Channel, Json, OpenCall, Path, Reading
+from proxy.codecs import Channel, Json, OpenCall, Path, Reading, ToolResult
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.walk import Parts, array, number, table, word
 from proxy.codecs.xai_grpc.document import read_call, read_usage, repetitions
-from proxy.codecs.xai_grpc.messages import ROLES, STOPS
+from proxy.codecs.xai_grpc.messages import DONE, ROLES, STOPS
 
 _CHUNK: Final = frozenset({"outputs", "usage"})
 _OUTPUT: Final = frozenset({"delta", "finish_reason", "index", "logprobs"})
@@ -47,7 +47,10 @@ class Reader:
         if delta.get("content"):
             said.closes += self._channels.close(("reasoning", index))
             self._spoke.add(index)
-        self._grow(said, delta, "content", text, here)
+        if role == "tool" and any(table(call).get("status") in DONE for call in array(delta.get("tool_calls"))):
+            self._result(said, delta, here)
+        else:
+            self._grow(said, delta, "content", text, here)
         if delta.get("tool_calls") and role != "tool":
             said.closes += [*self._channels.close(("reasoning", index)), *self._channels.close(text)]
         for number_, call in enumerate(array(delta.get("tool_calls"))):
@@ -59,6 +62,15 @@ class Reader:
             said.stop = reason
             said.calls += self._calls.get(index, [])
             said.closes += self._channels.close_block(index)
+
+    def _result(self, said: Said, delta: Mapping[str, Json], path: Path) -> None:
+        """What a tool of xAI's returned: whole, beside its call."""
+        first = len(said.fragments)
+        self._channels.walked(said, delta.get("content"), (*path, "content"), "tool_result")
+        call = next(iter(array(delta.get("tool_calls"))), None)
+        read = read_call(Parts(), table(call), ())
+        mine = tuple(range(first, len(said.fragments)))
+        said.results.append(ToolResult(read.call_id, read.name, (*path, "content"), mine, server=read.server))
 
     def _grow(self, said: Said, delta: Mapping[str, Json], name: str, base: Channel, path: Path) -> None:
         text = delta.get(name)
