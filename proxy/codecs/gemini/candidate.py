@@ -11,7 +11,6 @@ from proxy.codecs.gemini.parts import held, read_part
 from proxy.codecs.gemini.streamed_calls import StreamedCalls
 from proxy.codecs.walk import Parts, table
 
-_CANDIDATE: Final = frozenset({"content", "finishReason", "finish_reason", "index"})
 _TEXT: Final = frozenset({"text", "thought"})
 
 
@@ -35,15 +34,12 @@ class Candidate:
         elif content is not None:
             self._channels.walked(said, content, (*path, "content"))
         self.copies(said, members, path)
-        if not members.keys() <= _CANDIDATE:
-            skip = {"content", spelling(members, "logprobsResult")} if self._texts else {"content"}
-            self._channels.rest(said, members, path, frozenset(skip))
+        skip = {"content", spelling(members, "logprobsResult")} if self._texts else {"content"}
+        self._channels.rest(said, members, path, frozenset(skip))
         reason = member(members, "finishReason")
         if isinstance(reason, str):
             said.stop = reason
             self.finish(said)
-        elif reason is not None:
-            self._channels.walked(said, reason, (*path, spelling(members, "finishReason")))
 
     def finish(self, said: Said) -> None:
         """Nothing of it may follow."""
@@ -62,9 +58,7 @@ class Candidate:
         """A content: more parts."""
         for here, part in held(content, path):
             self._part(said, part, here)
-        skip = frozenset({"parts", "role"}) if isinstance(content.get("parts"), dict | list) else frozenset({"role"})
-        if not isinstance(content.get("role"), str | None):
-            skip -= {"role"}
+        skip = frozenset({"parts"}) if isinstance(content.get("parts"), dict | list) else frozenset()
         self._channels.rest(said, content, path, skip)
 
     def _part(self, said: Said, part: Json, path: Path) -> None:

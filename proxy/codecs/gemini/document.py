@@ -39,6 +39,7 @@ class Conversation:
         self.session = self.session or word(member(members, "sessionId"))
         limits = table(member(members, "generationConfig"))
         self.max_output = number(member(limits, "maxOutputTokens")) or self.max_output
+        self.parts.new = _boundary(members.get("contents")) < 0
         later: list[tuple[str, Json]] = []
         for name, value in members.items():
             known = camel(name)
@@ -79,9 +80,7 @@ class Conversation:
         if not isinstance(value, list):
             self.content(value, path)
             return
-        # A last content of the model's is a prefill: the client's words, and new.
-        spoken = [index for index, content in enumerate(value[:-1]) if _is_model(content)]
-        boundary = spoken[-1] if spoken else -1
+        boundary = _boundary(value)
         for index, content in enumerate(value):
             self.parts.new = index > boundary
             if _is_model(content) and not (index and _is_model(value[index - 1])):
@@ -143,6 +142,12 @@ class Conversation:
             session=self.session,
             turn=self.turn,
         )
+
+
+def _boundary(contents: Json) -> int:
+    """The last content of the model's. At the very end it is a prefill: the client's words, and new."""
+    before = array(contents)[:-1]
+    return next((index for index in range(len(before) - 1, -1, -1) if _is_model(before[index])), -1)
 
 
 def _is_model(content: Json) -> bool:

@@ -17,24 +17,26 @@ _ROLES: Final = {"user": "user", "model": "assistant"}
 class _History:
     """What is known of a request's input so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Json) -> None:
+        """`given`: the request's `input`, as it came."""
+        # A last step of the model's is a prefill: the client's words, and new.
+        spoken = [index for index, item in enumerate(array(given)[:-1]) if _is_model(item)]
+        self._given = given
+        self._boundary = spoken[-1] if spoken else -1
+        self.turn = sum(1 for index in spoken if not (index and _is_model(given[index - 1])))
         self.parts = Parts()
+        self.parts.new = self._boundary < 0
         self.results: list[ToolResult] = []
         self.calls: dict[str, tuple[str, Mapping[str, Json]]] = {}
-        self.turn = 0
 
-    def read(self, given: Json) -> None:
+    def read(self) -> None:
         """`input`: a text, a content, contents, or steps."""
-        if not isinstance(given, list):
-            self._item(given, ("input",))
+        if not isinstance(self._given, list):
+            self._item(self._given, ("input",))
             return
-        spoken = [index for index, item in enumerate(given[:-1]) if _is_model(item)]
-        boundary = spoken[-1] if spoken else -1
-        self.turn = sum(1 for index in spoken if not (index and _is_model(given[index - 1])))
-        for index, item in enumerate(given):
-            self.parts.new = index > boundary
+        for index, item in enumerate(self._given):
+            self.parts.new = index > self._boundary
             self._item(item, ("input", index))
-        self.parts.new = True
 
     def _item(self, item: Json, path: Path) -> None:
         members = table(item)
@@ -75,13 +77,13 @@ def _is_model(item: Json) -> bool:
 def read_request(document: Json) -> Request:
     """A `POST /v1beta/interactions` body."""
     root = table(document)
-    history = _History()
+    history = _History(root.get("input"))
     parts = history.parts
     parts.walk(root.get("system_instruction"), ("system_instruction",), "system", "text")
     parts.walk(root.get("tools"), ("tools",), "system", "tool_definition")
     parts.members(root, (), "other", "text", _REQUEST)
     if "input" in root:
-        history.read(root["input"])
+        history.read()
     if not isinstance(document, dict):
         parts.walk_any(document, (), "other", "text")
     return Request(
