@@ -165,7 +165,7 @@ class Parts:
         if name in STRUCTURE:
             if len(text) > LONGEST_WORD:
                 self.add(path, text, role, kind, sealed=True)
-        elif name in SEALED or (name == "data" and value.get("type") in _SEALED_DATA):
+        elif name in SEALED or (name == "data" and word(value.get("type")) in _SEALED_DATA):
             self.add(path, text, role, kind, sealed=True)
         elif _payload(value, name, text, path):
             self.add(path, text, role, "media", sealed=True)
