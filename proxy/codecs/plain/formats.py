@@ -63,7 +63,7 @@ def _codec(
 
 
 _ASKED: Final = frozenset({"input", "inputs", "text", "texts", "content", "contents", "prompt", "query", "documents"})
-_VECTORS: Final = frozenset({"embedding", "embeddings", "image_base64", "image", "images", "video_base64"})
+_VECTORS: Final = frozenset({"embedding", "embeddings", "image_base64", "base64", "image", "images", "video_base64"})
 _IMAGES: Final = frozenset({"b64_json", "partial_image_b64", "image", "images", "mask", "image_base64"})
 
 EMBEDDINGS: Final = _codec("embeddings", Table(asks=_ASKED | {"instances"}, sealed=_VECTORS))

@@ -6,7 +6,7 @@ Every string is a part; a table only says whose. Bodies may be forms (`multipart
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.codecs import Json, Path, Request, Response
 from proxy.codecs.multipart.form import Form
@@ -44,7 +44,7 @@ def read_request(of: Table, document: Json) -> Request:
         members: Mapping[str, Json] = _form(parts, of, document)
     else:
         members = table(document)
-        _tell(parts, document, (), "other", _asked(of), of.sealed, frozenset())
+        _Walk(parts, _asked(of), of.sealed, frozenset()).tell(document, (), "other")
     limit = next((found for path in of.limits if (found := number(at(document, path)))), None)
     model = word(members.get("model")) or word(members.get("model_id"))
     return Request(model, members.get("stream") in (True, "true"), parts.out, max_output=limit)
@@ -63,55 +63,58 @@ def read_response(of: Table, document: Json) -> Response:
 def tell_answer(parts: Parts, of: Table, document: Json, skip: frozenset[Path] = frozenset()) -> None:
     """Every string of what came down, but for those at `skip`."""
     roles = dict.fromkeys(of.asks, "user") | dict.fromkeys(of.answers, "assistant")
-    _tell(parts, document, (), "other", roles, of.sealed, skip)
+    _Walk(parts, roles, of.sealed, skip).tell(document, (), "other")
 
 
 def _asked(of: Table) -> Mapping[str, str]:
     return dict.fromkeys(of.asks, "user") | dict.fromkeys(of.instructs, "system")
 
 
-def _tell(
-    parts: Parts,
-    value: Json,
-    path: Path,
-    role: str,
-    roles: Mapping[str, str],
-    sealed: frozenset[str],
-    skip: frozenset[Path],
-) -> None:
-    if isinstance(value, str):
-        parts.add(path, value, role, "text")
-    elif isinstance(value, list) and not set(map(type, value)) <= _NUMBERS:
-        for index, item in enumerate(value):
-            _tell(parts, item, (*path, index), role, roles, sealed, skip)
-    elif isinstance(value, dict):
-        told = set[str]()
-        for name, item in value.items():
-            here = (*path, name)
-            if here in skip:
-                told.add(name)
-            elif name in sealed:
-                told.add(name)
-                _seal(parts, item, here, role)
-            elif name in roles and name in ARBITRARY and isinstance(item, dict):
-                told.add(name)
-                parts.walk_any(item, here, roles[name], "text")
-            elif name in roles or (isinstance(item, dict | list) and name not in ARBITRARY):
-                told.add(name)
-                parts.members({name: None}, path, role, "text", frozenset())
-                _tell(parts, item, here, roles.get(name, role), roles, sealed, skip)
-        parts.members(value, path, role, "text", frozenset(told))
+class _Walk(NamedTuple):
+    """What holds for the whole of a document."""
 
+    parts: Parts
+    roles: Mapping[str, str]
+    sealed: frozenset[str]
+    skip: frozenset[Path]
 
-def _seal(parts: Parts, value: Json, path: Path, role: str) -> None:
-    """Media and vectors; addresses of media are texts."""
-    if isinstance(value, str):
-        parts.add(path, value, role, "media", sealed=not value.startswith(("http://", "https://")))
-    elif isinstance(value, list) and not set(map(type, value)) <= _NUMBERS:
-        for index, item in enumerate(value):
-            _seal(parts, item, (*path, index), role)
-    elif isinstance(value, dict):
-        parts.walk(value, path, role, "text")
+    def tell(self, value: Json, path: Path, role: str) -> None:
+        """Every string in `value`, which stands at `path` in what `role` says."""
+        if isinstance(value, str):
+            self.parts.add(path, value, role, "text")
+        elif isinstance(value, list) and not set(map(type, value)) <= _NUMBERS:
+            for index, item in enumerate(value):
+                self.tell(item, (*path, index), role)
+        elif isinstance(value, dict):
+            told = {name for name, item in value.items() if self._member(name, item, (*path, name), role)}
+            self.parts.members(value, path, role, "text", frozenset(told))
+
+    def _member(self, name: str, item: Json, path: Path, role: str) -> bool:
+        """Whether a member is told here, as the table or the member's value wants it."""
+        if path in self.skip:
+            return True
+        if name in self.sealed:
+            self._seal(item, path, role)
+        elif name in self.roles and name in ARBITRARY and isinstance(item, dict):
+            self.parts.walk_any(item, path, self.roles[name], "text")
+        elif name in self.roles:
+            self.tell(item, path, self.roles[name])
+        elif isinstance(item, dict | list) and name not in ARBITRARY:
+            self.parts.members({name: None}, path[:-1], role, "text", frozenset())
+            self.tell(item, path, role)
+        else:
+            return False
+        return True
+
+    def _seal(self, value: Json, path: Path, role: str) -> None:
+        """Media and vectors; addresses of media are texts."""
+        if isinstance(value, str):
+            self.parts.add(path, value, role, "media", sealed=not value.startswith(("http://", "https://")))
+        elif isinstance(value, list) and not set(map(type, value)) <= _NUMBERS:
+            for index, item in enumerate(value):
+                self._seal(item, (*path, index), role)
+        elif isinstance(value, dict):
+            self.tell(value, path, role)
 
 
 def _copies(of: Table, document: Json, path: Path) -> Iterator[Change]:
