@@ -18,6 +18,10 @@ from proxy.codecs import (
     a2a,
     anthropic,
     anthropic_complete,
+    bedrock_agent,
+    bedrock_checks,
+    bedrock_converse,
+    bedrock_invoke,
     cohere_v1,
     cohere_v2,
     gemini,
@@ -69,6 +73,12 @@ _CODECS: Mapping[str, Codec] = {
         gemini.ADMIN,
         gemini_interactions.CODEC,
         gemini_live.CODEC,
+        bedrock_converse.CODEC,
+        bedrock_invoke.CODEC,
+        bedrock_agent.CODEC,
+        bedrock_agent.RETRIEVAL,
+        bedrock_agent.FLOW,
+        bedrock_checks.CODEC,
         unrecognised.CODEC,
     )
 }
@@ -172,14 +182,17 @@ def _match(host: str, method: str, path: str) -> Route | None:
     return None
 
 
-_MODEL = re.compile(r"/(?:models?|deployments|engines)/([^/:]+)", re.IGNORECASE)
-_STREAMS = re.compile(r":(?:stream(?:generatecontent|rawpredict)|serverstreamingpredict)|(?:converse|response)-stream$")
+# A colon belongs to the name on Bedrock (`amazon.nova-lite-v1:0`), and begins the method at Google's.
+_MODEL = re.compile(r"/(?:model/([^/]+)|(?:models|deployments|engines)/([^/:]+))", re.IGNORECASE)
+_STREAMS = re.compile(
+    r":(?:stream(?:generatecontent|rawpredict)|serverstreamingpredict)|(?:converse-|response-|generate)stream$"
+)
 
 
 def _model_in(path: str) -> str | None:
     """`/models/gemini-3-pro:generateContent`, `/model/anthropic.claude-v2%3A1/converse`, `/deployments/gpt-5/…`."""
     found = _MODEL.search(path)
-    return unquote(found[1]) if found else None
+    return unquote(found[1] or found[2]) if found else None
 
 
 def _bare(host: str) -> str:

@@ -283,6 +283,14 @@ ANSWER: dict[str, Any] = {
             "content": [
                 {"text": "see"},
                 {"toolUse": {"toolUseId": "s1", "name": "web", "input": {}, "type": "server_tool_use"}},
+                {
+                    "toolResult": {
+                        "toolUseId": "s1",
+                        "content": [{"text": "found"}],
+                        "status": "error",
+                        "type": "web_result",
+                    }
+                },
                 {"toolUse": {"toolUseId": "t1", "name": "a", "input": {}}},
                 {"toolUse": {"toolUseId": "t2", "name": "b", "input": {"x": 1}, "type": "tool_use"}},
             ],
@@ -319,6 +327,10 @@ def test_an_answer_is_read() -> None:
         ("t1", "a", False),
         ("t2", "b", False),
     ]
+    (result,) = response.results
+    assert (result.call_id, result.name, result.is_error) == ("s1", "web", True)
+    assert result.content == ("output", "message", "content", 2, "toolResult", "content")
+    assert "found" in {response.parts[index].text for index in result.parts}
     said = {part.text for part in response.parts if not part.sealed}
     assert {"see", "blocked", "a@b.example", "g1-id", "END"} <= said
 
@@ -331,8 +343,8 @@ def test_novas_token_counts() -> None:
 @pytest.mark.parametrize(
     ("cuts", "kinds", "stop"),
     [
-        ({1: "NO"}, ["text", "toolUse", "text", "toolUse"], "tool_use"),
-        ({1: "NO", 2: "NO"}, ["text", "toolUse", "text", "text"], "end_turn"),
+        ({1: "NO"}, ["text", "toolUse", "toolResult", "text", "toolUse"], "tool_use"),
+        ({1: "NO", 2: "NO"}, ["text", "toolUse", "toolResult", "text", "text"], "end_turn"),
     ],
 )
 def test_cut_calls(cuts: dict[int, str], kinds: list[str], stop: str) -> None:
@@ -340,7 +352,7 @@ def test_cut_calls(cuts: dict[int, str], kinds: list[str], stop: str) -> None:
     raw = splice(orjson.dumps(ANSWER), CODEC.cut_calls(ANSWER, response, cuts))
     cut = client_answer("Converse", raw)
     assert [next(iter(block)) for block in cut["output"]["message"]["content"]] == kinds
-    assert cut["output"]["message"]["content"][2] == {"text": "NO"}
+    assert cut["output"]["message"]["content"][3] == {"text": "NO"}
     assert cut["stopReason"] == stop
     assert request_errors({"messages": [cut["output"]["message"]]}) == ""
 
@@ -495,8 +507,8 @@ def test_calls_of_the_providers_own_tools_are_told() -> None:
     raw = stream(
         *use(0, "s", "web", '{"q":"x"}', type="server_tool_use"),
         start(1, toolResult={"toolUseId": "s", "type": "web_result", "status": "success"}),
-        delta(1, toolResult=[{"text": "fou"}]),
-        delta(1, toolResult=[{"text": "nd"}, {"json": {"k": "v"}}]),
+        delta(1, toolResult=[{"text": "found"}]),
+        delta(1, toolResult=[{"text": "more"}, {"json": {"k": "v"}}]),
         stop(1),
         *use(2, "t", "mine", "{}"),
         {"messageStop": {"stopReason": "tool_use"}},
@@ -506,7 +518,10 @@ def test_calls_of_the_providers_own_tools_are_told() -> None:
         ("web", True),
         ("mine", False),
     ]
-    assert grown(CODEC, raw)[("tool_result", 1)] == "found"
+    results = [
+        (r.call_id, r.name, [reading.fragments[i].text for i in r.parts]) for reading in read for r in reading.results
+    ]
+    assert results == [("s", "web", ["found"]), ("s", "web", ["more", "v"])]
     assert [list(reading.calls) for reading in read if reading.stop_reason] == [[("tool_call", 2)]]
     (end,) = (
         e

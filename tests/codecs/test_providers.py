@@ -91,6 +91,41 @@ SPELLINGS = [
             "/google-vertex/v1beta1/publishers/google/models/gemini-3-pro:generateContent",
             Route("gemini_compatible", "gemini"),
         ),
+        *(
+            ("bedrock-runtime.us-east-1.amazonaws.com", path, Route("aws.bedrock", codec))
+            for path, codec in (
+                ("/model/us.amazon.nova-2-lite-v1%3A0/converse", "bedrock_converse"),
+                ("/model/us.amazon.nova-2-lite-v1:0/converse-stream", "bedrock_converse"),
+                ("/model/anthropic.claude-sonnet-4-6/invoke", "bedrock_invoke"),
+                ("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fx/invoke", "bedrock_invoke"),
+                ("/model/meta.llama3/invoke-with-response-stream", "bedrock_invoke"),
+                ("/model/anthropic.claude-sonnet-4-6/count-tokens", "bedrock_checks"),
+                ("/guardrail/g/version/1/apply", "bedrock_checks"),
+                ("/openai/v1/chat/completions", "openai_chat"),
+                ("/model/x/invoke-with-bidirectional-stream", None),
+                ("/async-invoke", None),
+            )
+        ),
+        *(
+            ("bedrock-agent-runtime.eu-west-1.amazonaws.com", path, Route("aws.bedrock", codec))
+            for path, codec in (
+                ("/agents/A/agentAliases/B/sessions/s/text", "bedrock_agent"),
+                ("/agents/s", "bedrock_agent"),
+                ("/retrieveAndGenerate", "bedrock_retrieval"),
+                ("/retrieveAndGenerateStream", "bedrock_retrieval"),
+                ("/flows/F/aliases/B", "bedrock_flow"),
+                ("/knowledgebases/K/retrieve", None),
+            )
+        ),
+        *(
+            (host, "/model/m/converse", Route("aws.bedrock", "bedrock_converse"))
+            for host in (
+                "bedrock-runtime-fips.us-gov-west-1.amazonaws.com",
+                "bedrock-runtime.us-east-1.api.aws",
+                "vpce-1.bedrock-runtime.us-east-1.vpce.amazonaws.com",
+            )
+        ),
+        ("gateway.example", "/bedrock/model/anthropic.x/invoke", Route("bedrock_compatible", "bedrock_invoke")),
         ("127.0.0.1:8000", CHAT, Route("openai_compatible", "openai_chat")),
         ("[::1]:8000", "/v1/messages", Route("anthropic_compatible", "anthropic")),
         ("example.com", "/", None),
@@ -101,6 +136,21 @@ SPELLINGS = [
 def test_routes(host: str, path: str, route: Route | None) -> None:
     found = match(host, "POST", path)
     assert (found and found[:2]) == (route and route[:2])
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "streams"),
+    [
+        ("/model/us.amazon.nova-2-lite-v1%3A0/converse", "us.amazon.nova-2-lite-v1:0", False),
+        ("/model/us.amazon.nova-2-lite-v1:0/converse-stream", "us.amazon.nova-2-lite-v1:0", True),
+        ("/model/arn%3Aaws%3Abedrock%3A%3A1%3Ax%2Fy/invoke-with-response-stream", "arn:aws:bedrock::1:x/y", True),
+        ("/retrieveAndGenerateStream", None, True),
+    ],
+)
+def test_bedrocks_paths_name_the_model(path: str, model: str | None, streams: bool) -> None:
+    found = match("bedrock-runtime.us-east-1.amazonaws.com", "POST", path)
+    assert found is not None
+    assert (found.model, found.streams) == (model, streams)
 
 
 def test_only_a_post_has_a_codec() -> None:

@@ -77,13 +77,17 @@ def arguments(given: Json) -> Mapping[str, Json]:
 
 
 def _tool_result(parts: Parts, members: Mapping[str, Json], path: Path) -> None:
-    content = members.get("content")
+    read_content(parts, members.get("content"), (*path, "content"))
+    parts.members(members, path, "tool", "tool_result", frozenset({"content"}))
+
+
+def read_content(parts: Parts, content: Json, path: Path) -> None:
+    """What a tool gave."""
     if isinstance(content, list):
         for index, item in enumerate(content):
-            _result_item(parts, item, (*path, "content", index))
+            _result_item(parts, item, (*path, index))
     else:
-        parts.walk(content, (*path, "content"), "tool", "tool_result")
-    parts.members(members, path, "tool", "tool_result", frozenset({"content"}))
+        parts.walk(content, path, "tool", "tool_result")
 
 
 def _result_item(parts: Parts, item: Json, path: Path) -> None:

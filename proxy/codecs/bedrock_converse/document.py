@@ -1,6 +1,6 @@
 """Requests and whole responses. What a content block says is read in `blocks`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from proxy.codecs import Json, Path, Request, Response, ToolCall, ToolResult
@@ -93,40 +93,59 @@ def _request_block(history: History, block: Json, path: Path, role: str) -> None
     call = read_block(history.parts, block, path, role)
     if call is not None:
         history.called(call)
-    result = table(table(block).get("toolResult"))
-    if "content" not in result or role == "assistant":  # a model's message holds the results of Bedrock's own tools
+    if role == "assistant":  # the result of one of Bedrock's own tools, decided when it came down
         return
-    call_id = word(result.get("toolUseId")) or ""
     mine = tuple(range(begin, len(history.parts.out)))
-    error, new = result.get("status") == "error", history.parts.new
-    place = (*path, "toolResult", "content")
-    history.results.append(ToolResult(call_id, history.name_of(call_id), place, mine, is_error=error, new=new))
+    history.results += _result(block, path, history.name_of, mine, new=history.parts.new)
+
+
+def _result(
+    block: Json, path: Path, name_of: Callable[[str], str], parts: tuple[int, ...], *, new: bool
+) -> list[ToolResult]:
+    """What a block says as a tool's result."""
+    result = table(table(block).get("toolResult"))
+    if "content" not in result:
+        return []
+    call_id = word(result.get("toolUseId")) or ""
+    error, place = result.get("status") == "error", (*path, "toolResult", "content")
+    return [ToolResult(call_id, name_of(call_id), place, parts, is_error=error, new=new)]
 
 
 def read_response(document: Json) -> Response:
     """A Converse response, or an error."""
     root = table(document)
     parts = Parts()
-    calls = _answer(parts, root)
+    calls, results = _answer(parts, root)
     parts.walk_any(root.get(OWN_FIELDS), (OWN_FIELDS,), "other", "text")
     parts.members(root, (), "other", "text", frozenset({"output", OWN_FIELDS}))
     if not isinstance(document, dict):
         parts.walk_any(document, (), "other", "text")
-    return Response(None, parts.out, calls, word(root.get("stopReason")), read_usage(root.get("usage")))
+    return Response(None, parts.out, calls, word(root.get("stopReason")), read_usage(root.get("usage")), results)
 
 
-def _answer(parts: Parts, root: Mapping[str, Json]) -> list[ToolCall]:
+def _answer(parts: Parts, root: Mapping[str, Json]) -> tuple[list[ToolCall], list[ToolResult]]:
     output = root.get("output")
     message = table(output).get("message")
     content = table(message).get("content")
     if not isinstance(content, list):
         parts.walk(output, ("output",), "assistant", "text")
-        return []
+        return [], []
     here: Path = ("output", "message")
-    calls = [read_block(parts, block, (*here, "content", i), "assistant") for i, block in enumerate(content)]
+    calls: list[ToolCall] = []
+    results: list[ToolResult] = []
+    names: dict[str, str] = {}
+    for index, block in enumerate(content):
+        path: Path = (*here, "content", index)
+        begin = len(parts.out)
+        call = read_block(parts, block, path, "assistant")
+        if call is not None:
+            calls.append(call)
+            names[call.call_id] = call.name
+        mine = tuple(range(begin, len(parts.out)))
+        results += _result(block, path, lambda call_id: names.get(call_id, ""), mine, new=True)
     parts.members(table(message), here, "other", "text", frozenset({"content"}))
     parts.members(table(output), ("output",), "other", "text", frozenset({"message"}))
-    return [call for call in calls if call is not None]
+    return calls, results
 
 
 def read_usage(used: Json) -> Usage | None:

@@ -6,8 +6,8 @@ What a content block says is read in `blocks`; nothing is changed here.
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.codecs import Channel, Json, OpenCall, Path, Reading
-from proxy.codecs.bedrock_converse.blocks import BY_PROVIDER, arguments
+from proxy.codecs import Channel, Json, OpenCall, Path, Reading, ToolResult
+from proxy.codecs.bedrock_converse.blocks import BY_PROVIDER, arguments, read_content
 from proxy.codecs.bedrock_converse.document import OWN_FIELDS, read_usage
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.framings.event_chunks import PADDING
@@ -28,6 +28,10 @@ class Reader:
         self._channels = Channels()
         self._calls: list[Channel] = []
         self._opened: dict[Channel, OpenCall] = {}
+        self._names: dict[str, str] = {}
+        """The tools that were called, by id of the call."""
+        self._results: dict[int, ToolResult] = {}
+        """Those of Bedrock's own tools, by block: what their start says of them."""
         self._spoke = False
 
     def read(self, event: Json) -> Reading:
@@ -98,7 +102,12 @@ class Reader:
             self._open(said, call, index, (*path, "toolUse"))
             self._channels.rest(said, start, path, frozenset({"toolUse"}))
         else:
+            self._begin_result(table(start.get("toolResult")), index)
             self._channels.rest(said, start, path, frozenset())
+
+    def _begin_result(self, result: Mapping[str, Json], index: int) -> None:
+        call_id, error = word(result.get("toolUseId")) or "", result.get("status") == "error"
+        self._results[index] = ToolResult(call_id, self._names.get(call_id, ""), (), (), is_error=error)
 
     def _open(self, said: Said, call: Mapping[str, Json], index: int, path: Path) -> None:
         channel = self._channels.growing(("tool_call", index))
@@ -106,6 +115,7 @@ class Reader:
         name, call_id = word(call.get("name")) or "", word(call.get("toolUseId")) or ""
         whole = arguments(given) if given else None
         opened = self._opened[channel] = OpenCall(channel, call_id, name, whole, self._spoke, by_provider)
+        self._names[call_id] = name
         said.opens.append(opened)
         if not by_provider:
             self._calls.append(channel)
@@ -125,8 +135,7 @@ class Reader:
             elif name == "reasoningContent" and isinstance(value, dict):
                 self._reasoning(said, value, index, here)
             elif name == "toolResult" and isinstance(value, list):
-                for at, item in enumerate(value):
-                    self._result(said, table(item), index, (*here, at), item)
+                self._result(said, value, index, here)
             elif name == "image":
                 self._channels.walked(said, value, here, "media")
             elif name == "citation":
@@ -166,18 +175,14 @@ class Reader:
         parts.members(value, path, "assistant", "reasoning", skip)
         self._channels.once(parts.out, said)
 
-    def _result(self, said: Said, item: Mapping[str, Json], index: int, path: Path, raw: Json) -> None:
-        """A result of one of Bedrock's own tools."""
-        text = item.get("text")
-        if isinstance(text, str):
-            self._grow(said, ("tool_result", index), (*path, "text"), text)
+    def _result(self, said: Said, content: Json, index: int, path: Path) -> None:
+        """A result of one of Bedrock's own tools. What each event holds of it is decided as one."""
         parts = Parts()
-        parts.walk_any(item.get("json"), (*path, "json"), "tool", "tool_result")
-        skip = frozenset({"json", "text"}) if isinstance(text, str) else frozenset({"json"})
-        parts.members(item, path, "tool", "tool_result", skip)
-        if not isinstance(raw, dict):
-            parts.walk(raw, path, "tool", "tool_result")
+        read_content(parts, content, path)
+        begin = len(said.fragments)
         self._channels.once(parts.out, said)
+        begun = self._results.get(index, ToolResult("", "", (), ()))
+        said.results.append(begun._replace(content=path, parts=tuple(range(begin, len(said.fragments)))))
 
 
 def stream_reader() -> Reader:
