@@ -142,7 +142,9 @@ def _result(parts: Parts, members: Mapping[str, Json], path: Path, kind: str) ->
 def _result_content(parts: Parts, item: Json, path: Path) -> None:
     """An element of a result: contents are the format's own, anything else the tool's."""
     kind = table(item).get("type")
-    if isinstance(kind, str) and kind in _MEDIA:
+    if isinstance(kind, str) and (kind == "text" or kind in _MEDIA):
+        begin = len(parts.out)
         read_content(parts, item, path, "tool")
+        parts.out[begin:] = [p._replace(kind="tool_result") if p.kind == "text" else p for p in parts.out[begin:]]
     else:
         parts.walk_any(item, path, "tool", "tool_result")
