@@ -119,6 +119,8 @@ class Codec:
     """Adds a text at the end of the last user turn. ValueError where the request has no place for it."""
     ask_usage: Callable[[Json], list[Change]] = _no_change
     """Makes a streamed answer end with its token counts, where the format leaves that to the request."""
+    mend: Callable[[Json], list[Change]] = _no_change
+    """Takes out of a request what its provider would refuse because a call was cut out of an earlier answer."""
     message: Callable[[str | None, str], bytes] = _says
     """(model, text): a whole response that says only `text` and ends the turn."""
     message_stream: Callable[[str | None, str], Sequence[Event]] = _streams
