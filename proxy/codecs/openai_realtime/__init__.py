@@ -2,7 +2,7 @@
 
 Source: OpenAI OpenAPI 2.3.0, `RealtimeClientEvent` and `RealtimeServerEvent`, and recorded connections. Here stands
 only what makes it a `Codec`: `document` reads what a client says, `stream` what a server says over a whole connection;
-`items` is what both put into the conversation, `texts` and `whole` how often it is told; `writer` cuts calls out; `own`
+`items` is what both put into the conversation, `whole` how often it is told; `writer` cuts calls out; `own`
 is what midstream says itself. Sockets, splicing and hosts live elsewhere.
 """
 

@@ -2,7 +2,7 @@
 
 Source: OpenAI OpenAPI 2.3.0, `RealtimeServerEvent`, with the names of the beta that Azure Voice Live keeps. Items go by
 their id: xAI numbers every item of an answer 0 and leaves `output_index` out of deltas. What comes whole is read in
-`whole`; what becomes of a text that is told again is `texts`'.
+`whole`; what becomes of a text that is told again is `tellings`'.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from typing import Final
 
 from proxy.codecs import Channel, Fragment, Json, Reading
 from proxy.codecs.channels import Said
-from proxy.codecs.openai_realtime.texts import Texts
 from proxy.codecs.openai_realtime.whole import numbered, tell_item, tell_part, tell_response
 from proxy.codecs.splicing import Remove
+from proxy.codecs.tellings import Tellings
 from proxy.codecs.walk import Parts, table, word
 
 _HEARD: Final = "conversation.item.input_audio_transcription"
@@ -57,7 +57,7 @@ class Reader:
     """State of one connection."""
 
     def __init__(self) -> None:
-        self._texts = Texts()
+        self._texts = Tellings()
         self._flowing: tuple[Json, Json, Json, Channel] | None = None
         """Type, item, content part and channel of the piece that came last, if nothing came since."""
 

@@ -1,18 +1,15 @@
 """What a server's message carries whole: items, content parts, answers. Each string of them is told again wherever
-the item is; what becomes of a text that is told again is `texts`'.
+the item is; what becomes of a text that is told again is `tellings`'.
 """
 
 from collections.abc import Mapping
-from typing import Final
 
-from proxy.codecs import Channel, Json, Key, Path
+from proxy.codecs import Channel, Json, Path
 from proxy.codecs.channels import Said
 from proxy.codecs.openai_realtime.document import read_usage
 from proxy.codecs.openai_realtime.items import read_content, read_item
-from proxy.codecs.openai_realtime.texts import Texts
+from proxy.codecs.tellings import Tellings
 from proxy.codecs.walk import Parts, array, table, word
-
-_STATUS: Final = frozenset({"in_progress", "completed", "incomplete"})
 
 
 def numbered(root: Mapping[str, Json]) -> str:
@@ -21,7 +18,7 @@ def numbered(root: Mapping[str, Json]) -> str:
 
 
 def tell_item(
-    said: Said, texts: Texts, item: Json, path: Path, otherwise: str, *, begins: bool, ends: bool
+    said: Said, texts: Tellings, item: Json, path: Path, otherwise: str, *, begins: bool, ends: bool
 ) -> Channel | None:
     """An item at `path`; the channel of the call it is. `otherwise`: its name, should it have no id.
 
@@ -32,7 +29,7 @@ def tell_item(
     base: Channel = ("tool_call", key)
     call = read_item(parts, item, path).call
     if call is None or not (begins or texts.called(base)):  # else the client's own, of an earlier conversation
-        _tell_parts(said, texts, parts, key, len(path), ())
+        texts.parts(said, parts, key, len(path))
         return None
     texts.call(said, base, path, members, by_provider=call.by_provider)
     given = members.get("arguments")
@@ -44,26 +41,18 @@ def tell_item(
     if ends:
         texts.complete(said, base)
     parts.out = [part for part in parts.out if part.path not in told]
-    _tell_parts(said, texts, parts, key, len(path), ())
+    texts.parts(said, parts, key, len(path))
     return texts.called(base)
 
 
-def tell_part(said: Said, texts: Texts, part: Json, key: str, content: int) -> None:
+def tell_part(said: Said, texts: Tellings, part: Json, key: str, content: int) -> None:
     """A content part of the item `key`."""
     parts = Parts()
     read_content(parts, part, ("part",), "assistant")
-    _tell_parts(said, texts, parts, key, 1, ("content", content))
+    texts.parts(said, parts, key, 1, ("content", content))
 
 
-def _tell_parts(said: Said, texts: Texts, parts: Parts, key: str, depth: int, inside: Path) -> None:
-    for part in parts.out:
-        if part.path[depth:] == ("status",) and part.text in _STATUS:
-            continue
-        steps = [f"name {step.name}" if isinstance(step, Key) else step for step in (*inside, *part.path[depth:])]
-        texts.whole(said, (part.kind, key, *steps), part.path, part.text, sealed=part.sealed)
-
-
-def tell_response(said: Said, texts: Texts, root: Mapping[str, Json], *, ends: bool) -> None:
+def tell_response(said: Said, texts: Tellings, root: Mapping[str, Json], *, ends: bool) -> None:
     """The answer in `root`, with every item of it."""
     response = table(root["response"])
     output = response.get("output")

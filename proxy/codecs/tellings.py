@@ -1,16 +1,19 @@
-"""The texts and calls of one connection: what grew, what is told again, and which call a message speaks of.
+"""The texts and calls of a stream that tells them again and again: what grew, and what is a copy of it.
 
-Every text is told up to five times: in deltas, in its `.done`, in the content part, in the item (twice, as the
-conversation's and as the response's) and in the finished response. The first telling is the text, the others its
-copies. Which event tells what is `stream`'s.
+In deltas, when they are complete, in the item they belong to, in the finished answer: the first telling is the text,
+the others its copies. Only what formats that tell so share lives here; which event tells what is the codecs' business.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from proxy.codecs import Channel, Fragment, Json, OpenCall, Path
+from proxy.codecs import Channel, Fragment, Json, Key, OpenCall, Path
 from proxy.codecs.channels import Channels, Said
-from proxy.codecs.walk import word
+from proxy.codecs.walk import Parts, word
+
+_STATUS: Final = frozenset({"in_progress", "completed", "incomplete"})
+"""What an object's status changes between: no text."""
 
 
 @dataclass(slots=True)
@@ -25,8 +28,8 @@ class _Call:
     complete: bool = False
 
 
-class Texts:
-    """State of one connection."""
+class Tellings:
+    """State of one stream."""
 
     def __init__(self) -> None:
         self.channels = Channels()
@@ -52,6 +55,14 @@ class Texts:
             said.closes += self.channels.close(base)
             if sealed:
                 said.sealed.append(channel)
+
+    def parts(self, said: Said, parts: Parts, key: str, depth: int, inside: Path = ()) -> None:
+        """Everything that an object `key` says, `depth` steps down in its event; `inside`: where in the object."""
+        for part in parts.out:
+            if part.path[depth:] == ("status",) and part.text in _STATUS:
+                continue
+            steps = [f"name {step.name}" if isinstance(step, Key) else step for step in (*inside, *part.path[depth:])]
+            self.whole(said, (part.kind, key, *steps), part.path, part.text, sealed=part.sealed)
 
     def call(
         self, said: Said, base: Channel, path: Path, members: Mapping[str, Json], *, by_provider: bool = False
