@@ -114,6 +114,21 @@ def test_candidates_are_told_apart() -> None:
     assert once(documents.texts(CODEC, [two, two])) == {("text", 1): "bb", ("text", 0): "aa"}
 
 
+def test_a_text_flows_only_in_its_own_candidate() -> None:
+    def says(text: str, **more: Any) -> dict[str, Any]:
+        return {
+            "candidates": [{"content": {"parts": [{"text": text}]}, **more}],
+            "usageMetadata": {"totalTokenCount": 1},
+        }
+
+    stream = [says("a"), says("b"), says("c", index=1), says("d"), says("e", index=0), says("f", index=1)]
+    assert once(documents.texts(CODEC, stream)) == {("text", 0): "abde", ("text", 1): "cf"}
+    hidden = says("g") | {"usageMetadata": {"promptTokensDetails": [{"modality": "TEXT", "note": "n"}]}}
+    odd = says("h") | {"responseId": "r" * 200}
+    assert "n" in documents.texts(CODEC, [says("a"), hidden]).values()
+    assert "r" * 200 in documents.texts(CODEC, [says("a"), odd]).values()
+
+
 def test_code_assist_wraps_its_chunks() -> None:
     wrapped = [{"response": each, "traceId": "t"} for each in STREAM]
     assert once(documents.texts(CODEC, wrapped)) == once(documents.texts(CODEC, STREAM))

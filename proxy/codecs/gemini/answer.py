@@ -5,7 +5,7 @@ from typing import Final
 
 from proxy.codecs import Json, Path, Response, ToolCall
 from proxy.codecs.gemini.calls import Ids
-from proxy.codecs.gemini.names import camel, member, spelling
+from proxy.codecs.gemini.names import member, spelling
 from proxy.codecs.gemini.parts import held, read_part
 from proxy.codecs.splicing import Change, Remove
 from proxy.codecs.walk import Parts, number, table, word
@@ -101,15 +101,20 @@ def blocked(members: Mapping[str, Json]) -> str | None:
 
 def read_usage(used: Json) -> Usage | None:
     """The token counts of a `usageMetadata`; None of one that has none (Vertex' `trafficType` alone)."""
-    counts = {camel(name): number(value) for name, value in table(used).items()}
-    if not any(counts.values()):
+    prompt, tools, said, spoken, thoughts, cached = (number(member(table(used), name)) for name in _COUNTS)
+    if not (prompt or tools or said or spoken or thoughts or cached):
         return None
-    said = counts.get("candidatesTokenCount") or counts.get("responseTokenCount", 0)
-    return Usage(
-        input=counts.get("promptTokenCount", 0) + counts.get("toolUsePromptTokenCount", 0),
-        output=said + counts.get("thoughtsTokenCount", 0),
-        cache_read=counts.get("cachedContentTokenCount", 0),
-    )
+    return Usage(input=prompt + tools, output=(said or spoken) + thoughts, cache_read=cached)
+
+
+_COUNTS: Final = (
+    "promptTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "responseTokenCount",  # Live
+    "thoughtsTokenCount",
+    "cachedContentTokenCount",
+)
 
 
 def read_response(document: Json) -> Response:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from proxy.codecs import Json, Path, Reading
+from proxy.codecs import Channel, Fragment, Json, Path, Reading
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.gemini.answer import blocked, read_usage
 from proxy.codecs.gemini.candidate import Candidate
+from proxy.codecs.gemini.flow import TEXT, flowing_text
 from proxy.codecs.gemini.names import camel
 from proxy.codecs.walk import table, word
 
@@ -16,9 +17,23 @@ class Reader:
     def __init__(self) -> None:
         self._channels = Channels()
         self._candidates: dict[int, Candidate] = {}
+        self._flowing: Channel | None = None
+        """The only candidate's text, if it came last and nothing else since."""
 
     def read(self, event: Json) -> Reading:
         """What one chunk says."""
+        if self._flowing is not None and (text := flowing_text(event)) is not None:
+            used = event.get("usageMetadata")
+            return Reading(
+                (Fragment(self._flowing, TEXT, text),), model=word(event.get("modelVersion")), usage=read_usage(used)
+            )
+        reading = self._read(event)
+        fragments = reading.fragments
+        flows = len(fragments) == 1 and fragments[0].path == TEXT and not reading.closes
+        self._flowing = fragments[0].channel if flows and fragments[0].channel[:2] == ("text", 0) else None
+        return reading
+
+    def _read(self, event: Json) -> Reading:
         said = Said()
         if isinstance(event, dict):
             self._members(said, event, ())
