@@ -143,7 +143,7 @@ def _redacted(played: Played) -> Recording:
     headers = _bare(recording.headers)
     if played.up.changed:
         headers.pop("content-encoding", None)
-    if played.down.changed and not played.streaming:
+    if played.down.changed:
         answer_headers.pop("content-encoding", None)
     return Recording(
         id=recording.id,

@@ -63,7 +63,7 @@ def _union(first: tuple[Finding, Edit], second: tuple[Finding, Edit]) -> tuple[F
 
 
 def disjoint(edits: Sequence[TextEdit]) -> list[TextEdit]:
-    """Edits of several decisions on one text, sorted; where two overlap, the first one's text takes the place of both."""
+    """Edits of several decisions on one text, sorted; where two overlap, the first one's text stands for both."""
     kept: list[TextEdit] = []
     for edit in sorted(edits, key=lambda edit: (edit.start, -edit.end)):
         if kept and edit.start < kept[-1].end:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from proxy.codecs import DecodeError, providers
 from proxy.codecs.providers import Route
 from proxy.decision import Decision
-from proxy.encoding import BadEncoding, TooLarge
+from proxy.encoding import BadEncoding, TooLarge, decode_body
 from proxy.events import Agent, Event, Flow
 from proxy.exchange import Exchange, Outcome, Refusal
 from proxy.inspection import Inspection
@@ -26,8 +26,15 @@ MOST_CUT: Final = 4096
 """Bytes of the largest piece that `--rechunk` cuts a body into."""
 
 
+MOST_DECODED: Final = 1 << 30
+"""Bytes of a stream that was delivered, decoded."""
+
+
 class Side(NamedTuple):
-    """One direction of an exchange: what was recorded, what would have travelled, and whether they differ."""
+    """One direction of an exchange: what was recorded, what would have travelled, and whether they differ.
+
+    What is not changed is as it was recorded; what is, is without any content-encoding.
+    """
 
     recorded: bytes
     sent: bytes
@@ -145,9 +152,8 @@ class Player:
             out.append(stream.finish())
         except (StreamRefusedError, DecodeError, BadEncoding, TooLarge) as error:
             played.error, refused = str(error), True
-        sent = b"".join(out)
         changed = refused or inspection.exchange.changed
-        played.down = Side(answer, sent if changed else answer, changed)
+        played.down = Side(answer, _uncoded(b"".join(out), coding), True) if changed else _same(answer)
         return refused
 
     def _cut(self, body: bytes) -> Iterator[bytes]:
@@ -230,6 +236,14 @@ async def _play_connection(played: Played, socket: SocketExchange[Unbooked]) -> 
 def _lines(recorded: list[bytes], sent: list[bytes]) -> Side:
     """Messages as one body, a line each."""
     return Side(b"\n".join(recorded), b"\n".join(sent), recorded != sent)
+
+
+def _uncoded(sent: bytes, coding: str) -> bytes:
+    """A changed stream without its content-encoding, whose bytes depend on where pieces ended."""
+    try:
+        return decode_body(sent, coding, MOST_DECODED)
+    except (BadEncoding, TooLarge):
+        return b""
 
 
 def _same(body: bytes) -> Side:

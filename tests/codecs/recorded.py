@@ -7,18 +7,35 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.codecs import Key, Path, Request, Response, a2a, anthropic, mcp, openai_chat, trees
+from proxy.codecs import (
+    Key,
+    Path,
+    Request,
+    Response,
+    a2a,
+    anthropic,
+    cohere_v2,
+    mcp,
+    mistral_chat,
+    openai_chat,
+    trees,
+)
 from proxy.codecs.codec import Codec
 from proxy.codecs.walk import LONGEST_WORD, STRUCTURE
 from tests.shared import SHARED
 
 KINDS: dict[str, Codec] = {
     "openai_chat": openai_chat.CODEC,
-    "mistral_chat": openai_chat.CODEC,
+    "mistral_chat": mistral_chat.CODEC,
     "anthropic_messages": anthropic.CODEC,
     "mcp": mcp.CODEC,
     "a2a": a2a.CODEC,
+    "cohere_chat_v2": cohere_v2.CODEC,
 }
+
+
+COUNTED = {"openai_chat", "mistral_chat", "anthropic_messages", "cohere_chat_v2"}
+"""Kinds of which the recordings count the calls as midstream does."""
 
 
 def exchanges() -> Iterator[tuple[str, Codec, dict[str, Any]]]:
@@ -67,17 +84,6 @@ def _call_word(path: Path) -> bool:
 def misplaced(document: Any, read: Request | Response) -> list[Path]:
     """Parts whose text is not what stands at their path."""
     return [part.path for part in read.parts if part.text != _text(document, part.path)]
-
-
-def blocks(document: Any) -> list[Any]:
-    """Anthropic's content blocks of a whole answer."""
-    content = document.get("content")
-    return content if isinstance(content, list) else []
-
-
-def is_by_provider(block: Any) -> bool:
-    """A call that the provider carries out itself: the recording counts it, a client never decides on it."""
-    return isinstance(block, dict) and block.get("type") in ("server_tool_use", "mcp_tool_use")
 
 
 def _text(document: Any, path: Path) -> str:

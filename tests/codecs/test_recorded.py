@@ -9,7 +9,9 @@ import pytest
 
 from proxy.codecs import DecodeError, Part, Response, spans, splicing, trees
 from proxy.codecs.codec import Codec
-from proxy.codecs.framings.sse import DONE, Sse
+from proxy.codecs.framings import Framing
+from proxy.codecs.framings.choose import choose
+from proxy.codecs.framings.sse import Sse
 from proxy.codecs.walk import STRUCTURE
 from tests.codecs import recorded
 from tests.shared import needs_shared
@@ -22,8 +24,11 @@ def corpus() -> list[tuple[str, Codec, dict[str, Any]]]:
     return list(recorded.exchanges())
 
 
-def _is_sse(raw: bytes) -> bool:
-    return raw.lstrip()[:1] not in (b"{", b"[", b"")
+def _framing(codec: Codec, record: dict[str, Any], raw: bytes) -> Framing | None:
+    """How a recorded answer is framed; None where it is one document."""
+    kind = next((v for k, v in (record["response"].get("headers") or {}).items() if k.lower() == "content-type"), "")
+    chosen = choose(str(kind), raw, codec.framings) if raw else None
+    return None if isinstance(chosen, str) else chosen
 
 
 def test_every_recorded_request_is_read_whole() -> None:
@@ -45,10 +50,10 @@ def test_every_recorded_answer_is_read_whole() -> None:
     read = 0
     for where, codec, record in corpus():
         raw = recorded.body(record["response"])
-        if raw.lstrip()[:1] != b"{":
+        if not raw or _framing(codec, record, raw) is not None:
             continue
         try:
-            document = trees.parse(raw)
+            document = codec.of_answers.parse(raw)
         except DecodeError:
             with pytest.raises(ValueError, match=""):
                 json.loads(raw)
@@ -56,9 +61,8 @@ def test_every_recorded_answer_is_read_whole() -> None:
         response = codec.read_response(document)
         assert recorded.unread(document, response) == [], where
         assert recorded.misplaced(document, response) == [], where
-        by_provider = sum(recorded.is_by_provider(block) for block in recorded.blocks(document))
-        if b'"function_call"' not in raw:  # legacy calls the recording counts twice, empty ones once
-            assert len(response.calls) + by_provider == (record["response_tool_calls"] or 0), where
+        if record["endpoint_kind"] in recorded.COUNTED and b'"function_call"' not in raw:
+            assert len(response.calls) == (record["response_tool_calls"] or 0), where  # legacy ones it counts twice
         read += 1
     assert read > 1000
 
@@ -67,20 +71,20 @@ def test_every_recorded_stream_is_read_whole() -> None:
     read = 0
     for where, codec, record in corpus():
         raw = recorded.body(record["response"])
-        if not _is_sse(raw):
+        frames = _framing(codec, record, raw)
+        if frames is None:
             continue
-        frames, reader = Sse(), codec.stream_reader()
+        reader = codec.stream_reader()
         events = [*frames.feed(raw), *frames.finish()]
         assert b"".join(event.raw for event in events) == raw, where
         calls, opened, closed = set(), set(), set()
-        by_provider = 0
         for event in events:
-            if not event.data or event.data == DONE:
+            if not event.data or frames.is_end(event):
                 continue
-            document = trees.parse(event.data)
+            document = codec.of_events.parse(event.data)
             reading = reader.read(document)
-            by_provider += recorded.is_by_provider(document.get("content_block"))
-            said = [Part(f.path, f.text, "", "text") for f in reading.fragments]
+            told = [*reading.fragments, *reading.repeats, *reading.so_far]
+            said = [Part(f.path, f.text, "", "text") for f in told]
             holder = Response(None, said, when_edited=[(0, change) for _, change in reading.when_edited])
             left = [path for path in recorded.unread(document, holder) if not _small(document, path)]
             assert left == [], where
@@ -92,7 +96,8 @@ def test_every_recorded_stream_is_read_whole() -> None:
             closed |= set(reading.closes)
         closed |= set(reader.finish().closes)
         assert opened <= closed, where
-        assert len(calls) + by_provider == (record["response_tool_calls"] or 0), where
+        if record["endpoint_kind"] in recorded.COUNTED:
+            assert len(calls) == (record["response_tool_calls"] or 0), where
         read += 1
     assert read > 100
 
@@ -121,24 +126,27 @@ def test_a_change_of_every_editable_part_changes_nothing_else() -> None:
 
 
 def test_recorded_streams_cut_anywhere_say_the_same() -> None:
-    shortest = sorted(
-        ((where, codec, raw) for where, codec, raw in _streams() if len(raw) < 20_000), key=lambda item: len(item[2])
-    )
-    for where, codec, raw in shortest[::9]:
-        whole = _readings(codec, [raw])
-        assert _readings(codec, [raw[i : i + 1] for i in range(len(raw))]) == whole, where
-        assert _readings(codec, [raw[i : i + 7] for i in range(0, len(raw), 7)]) == whole, where
-        # A second stream's bytes behind the first leave what was read before as it was.
-        assert _readings(codec, [raw.rstrip(b"\r\n") + b"\n\n: trailing"])[: len(whole) - 1] == whole[:-1], where
+    shortest = sorted((item for item in _streams() if len(item[2]) < 20_000), key=lambda item: len(item[2]))
+    for where, codec, raw, frames in shortest[::9]:
+        whole = _readings(codec, frames, [raw])
+        assert _readings(codec, frames, [raw[i : i + 1] for i in range(len(raw))]) == whole, where
+        assert _readings(codec, frames, [raw[i : i + 7] for i in range(0, len(raw), 7)]) == whole, where
+        if isinstance(frames, Sse):  # what comes behind leaves what was read before as it was
+            assert _readings(codec, frames, [raw.rstrip(b"\r\n") + b"\n\n: trailing"])[: len(whole) - 1] == whole[:-1]
 
 
-def _streams() -> list[tuple[str, Codec, bytes]]:
-    bodies = [(where, codec, recorded.body(record["response"])) for where, codec, record in corpus()]
-    return [item for item in bodies if _is_sse(item[2])]
+def _streams() -> list[tuple[str, Codec, bytes, Framing]]:
+    found = []
+    for where, codec, record in corpus():
+        raw = recorded.body(record["response"])
+        frames = _framing(codec, record, raw)
+        if frames is not None:
+            found.append((where, codec, raw, frames))
+    return found
 
 
-def _readings(codec: Codec, pieces: list[bytes]) -> list[Any]:
-    frames, reader = Sse(), codec.stream_reader()
+def _readings(codec: Codec, frames: Framing, pieces: list[bytes]) -> list[Any]:
+    frames, reader = type(frames)(), codec.stream_reader()
     events = [event for piece in pieces for event in frames.feed(piece)] + frames.finish()
-    read = [reader.read(trees.parse(event.data)) for event in events if event.data and event.data != DONE]
-    return [*read, reader.finish()]
+    said = [event for event in events if event.data and not frames.is_end(event)]
+    return [*(reader.read(codec.of_events.parse(event.data)) for event in said), reader.finish()]
