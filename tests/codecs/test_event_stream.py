@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from proxy.codecs import AmbiguousError, DecodeError
 from proxy.codecs.framings import Event, Frame
+from proxy.codecs.framings.choose import choose
 from proxy.codecs.framings.event_stream import EventStream, is_event_stream
+from proxy.codecs.framings.sse import Sse
 from tests.codecs.event_frames import chunk, event, header, message
 
 
@@ -321,3 +323,17 @@ def test_plain_answers() -> None:
 )
 def test_it_is_told_by_its_first_bytes(head: bytes, is_one: bool) -> None:
     assert is_event_stream(head) is is_one
+
+
+@pytest.mark.parametrize(
+    ("content_type", "head", "kind"),
+    [
+        ("application/vnd.amazon.eventstream", b"", EventStream),
+        ("", STREAM, EventStream),
+        ("", STREAM[:11], type(None)),
+        ("", b"\0" * 12, Sse),
+        ("", b"data: {}", Sse),
+    ],
+)
+def test_it_is_chosen(content_type: str, head: bytes, kind: type) -> None:
+    assert isinstance(choose(content_type, head, ("sse",)), kind)

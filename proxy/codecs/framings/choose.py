@@ -7,12 +7,10 @@ from collections.abc import Collection
 
 from proxy.codecs.framings import Framing
 from proxy.codecs.framings.array import Array
-from proxy.codecs.framings.event_stream import EventStream
+from proxy.codecs.framings.event_stream import CONTENT_TYPE, PRELUDE, EventStream, is_event_stream
 from proxy.codecs.framings.grpc import Grpc
 from proxy.codecs.framings.lines import Lines
 from proxy.codecs.framings.sse import Sse
-
-EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 LINES = ("application/x-ndjson", "application/stream+json", "application/jsonl")
 """Of Ollama, of Cohere v1, and of who takes its file type for a media type."""
@@ -29,12 +27,14 @@ def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing
 
     `framings`: those that the format may have, see `Codec.framings`.
     """
-    if content_type.lower().startswith(EVENT_STREAM):
+    if content_type.lower().startswith(CONTENT_TYPE):
         return EventStream()
     if not framings:
         return WHOLE
     if "grpc" in framings and head[:1] in GRPC_FLAGS:
         return Grpc()
+    if head[:1] == b"\0":
+        return (EventStream() if is_event_stream(head) else Sse()) if len(head) >= PRELUDE else None
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
         return None

@@ -19,17 +19,19 @@ from proxy.codecs.framings.sse import MAX_EVENT
 from proxy.codecs.trees import parse
 
 CONTENT_TYPE: Final = "application/vnd.amazon.eventstream"
+PRELUDE: Final = 12
+"""Bytes before the headers."""
+
 MAX_HEADERS: Final = 128 * 1024
 """Bytes the headers of a message may have (AWS SDKs' limit)."""
 
-_PRELUDE: Final = 12
-_SMALLEST: Final = _PRELUDE + 4
+_SMALLEST: Final = PRELUDE + 4
 _CHUNK: Final = "chunk"
 
 
 def is_event_stream(head: bytes) -> bool:
     """Whether a body that begins with `head` (12 bytes are needed) begins with a message's prelude."""
-    return len(head) >= _PRELUDE and zlib.crc32(head[:8]) == int.from_bytes(head[8:_PRELUDE])
+    return len(head) >= PRELUDE and zlib.crc32(head[:8]) == int.from_bytes(head[8:PRELUDE])
 
 
 class EventStream:
@@ -58,7 +60,7 @@ class EventStream:
         frames: list[Frame] = []
         position = 0
         try:
-            while len(buffer) - position >= _PRELUDE:
+            while len(buffer) - position >= PRELUDE:
                 total, head = self._prelude(position)
                 if len(buffer) - position < total:
                     break
@@ -142,14 +144,14 @@ def _message(block: bytes, payload: bytes) -> bytes:
 
 
 def _split(raw: bytes) -> tuple[bytes, bytes]:
-    end = _PRELUDE + int.from_bytes(raw[4:8])
-    return raw[_PRELUDE:end], raw[end:-4]
+    end = PRELUDE + int.from_bytes(raw[4:8])
+    return raw[PRELUDE:end], raw[end:-4]
 
 
 def _frame(raw: bytes, head: int, offset: int) -> Frame:
     if zlib.crc32(raw[:-4]) != int.from_bytes(raw[-4:]):
         raise DecodeError(f"wrong checksum of the message at byte {offset}")
-    block, payload = raw[_PRELUDE : _PRELUDE + head], raw[_PRELUDE + head : -4]
+    block, payload = raw[PRELUDE : PRELUDE + head], raw[PRELUDE + head : -4]
     try:
         said = headers.read(block)
         if _is_bare_error(said, payload):
