@@ -613,14 +613,42 @@ def test_what_was_cut_in_a_stream_and_whole_is_the_same_message() -> None:
 
 # anything
 
-NAMES = (
-    "type role content text id call_id name arguments input action output tools summary logprobs annotations code "
-    "operation results signature"
-).split()
-TYPES = (
-    "message reasoning function_call mcp_call shell_call program x_call additional_tools function_call_output "
-    "computer_call_output mcp_approval_response code_interpreter_call new"
-).split()
+NAMES = [
+    "type",
+    "role",
+    "content",
+    "text",
+    "id",
+    "call_id",
+    "name",
+    "arguments",
+    "input",
+    "action",
+    "output",
+    "tools",
+    "summary",
+    "logprobs",
+    "annotations",
+    "code",
+    "operation",
+    "results",
+    "signature",
+]
+TYPES = [
+    "message",
+    "reasoning",
+    "function_call",
+    "mcp_call",
+    "shell_call",
+    "program",
+    "x_call",
+    "additional_tools",
+    "function_call_output",
+    "computer_call_output",
+    "mcp_approval_response",
+    "code_interpreter_call",
+    "new",
+]
 
 json = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.text(max_size=4),

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.codecs import Json, Path, Response, ToolCall
+from proxy.codecs import Json, Path, Response, ToolCall, ToolResult
 from proxy.codecs.openai_responses.items import item_copies, read_item
+from proxy.codecs.openai_responses.results import read_result
 from proxy.codecs.splicing import Change
 from proxy.codecs.walk import Parts, array, number, table, word
 from proxy.events import Usage
@@ -39,13 +40,17 @@ def read_response(document: Json) -> Response:
     root = table(document)
     parts = Parts()
     calls: list[ToolCall] = []
+    results: list[ToolResult] = []
     copies: list[tuple[Path, Change]] = []
     listed = "output" if "output" in root else "data"
     items = root.get(listed)
     for index, item in enumerate(array(items)):
+        begin = len(parts.out)
         call = read_item(parts, item, (listed, index))
-        if call is not None and listed == "output":  # a list of stored items: they were told when they came
-            calls.append(call)
+        result = read_result(table(item), (listed, index), parts.out, begin)
+        if listed == "output":  # else a list of stored items: they were told when they came
+            calls += [] if call is None else [call]
+            results += [] if result is None else [result]
         copies += item_copies(item, (listed, index))
     if not isinstance(items, list):
         parts.walk(items, (listed,), "other", "text")
@@ -60,6 +65,7 @@ def read_response(document: Json) -> Response:
         calls,
         stop_reason(root),
         read_usage(root.get("usage")),
+        results,
         keeps=keeps(root),
         when_edited=edited,
     )

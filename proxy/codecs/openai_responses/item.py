@@ -1,12 +1,13 @@
 """One item of a stream: its texts, and the call that it is. Which event says what is `stream`'s business."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Path, ToolCall
+from proxy.codecs import Channel, Fragment, Json, Kind, OpenCall, Part, Path, ToolCall
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.openai_responses.calls import argument_members, item_type
 from proxy.codecs.openai_responses.items import item_copies, read_item
+from proxy.codecs.openai_responses.results import read_result
 from proxy.codecs.openai_responses.texts import Texts
 from proxy.codecs.splicing import Change
 from proxy.codecs.walk import Parts, arguments, table
@@ -44,6 +45,7 @@ class Item:
         self._given: dict[str, Any] = {}
         """Arguments that come as an object: filled until the call is complete."""
         self._complete = False
+        self._resulted = False
 
     # texts that grow
 
@@ -94,14 +96,25 @@ class Item:
         elif call is not None and not (begins and call.by_provider):
             self._give(said, call, begins=begins)
         self.touch(said, path)
+        first = len(said.fragments)
         for part in parts.out:
             if argued is None or part.path != argued.path:
                 self.texts.tell(said, part, part.path[len(path) :], begins=begins)
         for at, change in item_copies(item, path):
             self.follows(said, at[len(path) :], change)
         if not begins:
+            self._results(said, table(item), path, parts.out, first)
             self.completes(said)
             said.closes += self.close()
+
+    def _results(self, said: Said, members: Mapping[str, Json], path: Path, parts: Sequence[Part], first: int) -> None:
+        """The result of what the provider carried out, once. `first`: where the item's own texts begin."""
+        result = None if self._resulted else read_result(members, path, parts, 0)
+        if result is not None:
+            self._resulted = True
+            mine = {parts[index].path for index in result.parts}
+            told = range(first, len(said.fragments))
+            said.results.append(result._replace(parts=tuple(at for at in told if said.fragments[at].path in mine)))
 
     def close(self) -> list[Channel]:
         """Nothing of this item may follow."""

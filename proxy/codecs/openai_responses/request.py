@@ -13,7 +13,7 @@ from proxy.codecs import Json, Path, Request, ToolResult
 from proxy.codecs.openai_responses.calls import is_call, item_type
 from proxy.codecs.openai_responses.document import conversation_id
 from proxy.codecs.openai_responses.items import read_item
-from proxy.codecs.openai_responses.results import answers, failed, held_in
+from proxy.codecs.openai_responses.results import read_result
 from proxy.codecs.walk import Parts, array, number, table, word
 
 _REQUEST: Final = frozenset({"input", "instructions", "tools", "prompt", "conversation"})
@@ -144,15 +144,7 @@ class _History:
             self.calls[call.call_id] = (call.name, call.arguments)
         elif kind in ("additional_tools", "tool_search_output"):
             self.offered += _names(members.get("tools"))
-        held = held_in(kind)
-        if held is not None and (not is_call(kind) or members.get(held) is not None):
-            mine = [i for i in range(begin, len(self.parts.out)) if self.parts.out[i].kind == "tool_result"]
-            self._result(members, (*path, held), tuple(mine))
-
-    def _result(self, members: Mapping[str, Json], path: Path, mine: tuple[int, ...]) -> None:
-        call_id = answers(members)
-        name = self.calls[call_id][0] if call_id in self.calls else word(members.get("name")) or ""
-        server = word(members.get("server_label"))
-        self.results.append(
-            ToolResult(call_id, name, path, mine, is_error=failed(members), new=self.parts.new, server=server)
-        )
+        result = read_result(members, path, self.parts.out, begin)
+        if result is not None:
+            name = self.calls[result.call_id][0] if result.call_id in self.calls else result.name
+            self.results.append(result._replace(name=name, new=self.parts.new))

@@ -1,14 +1,15 @@
-"""Results of tools among a request's items, and what stands in the place of a denied one.
+"""Results of tools among items, and what stands in the place of a denied one.
 
 Which shape a result has is the type of its item; its parts are `items`' business.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
 
-from proxy.codecs import Json, ToolResult
+from proxy.codecs import Json, Part, Path, ToolResult
+from proxy.codecs.openai_responses.calls import is_call, item_type
 from proxy.codecs.splicing import Change, Replace
 from proxy.codecs.walk import table, word
 
@@ -37,12 +38,21 @@ def held_in(kind: str) -> str | None:
     return HOLDS.get(kind) or CARRIED_OUT.get(kind) or ("output" if kind.endswith("_call_output") else None)
 
 
-def answers(item: Mapping[str, Json]) -> str:
-    """The id of the call that a result belongs to."""
-    return next((word(item[name]) or "" for name in ("call_id", "approval_request_id", "id") if item.get(name)), "")
+def read_result(item: Mapping[str, Json], path: Path, parts: Sequence[Part], begin: int) -> ToolResult | None:
+    """The tool's result that an item is, or holds beside the call. Its parts are among those from `begin` on."""
+    kind = item_type(item)
+    held = held_in(kind)
+    if held is None or (is_call(kind) and item.get(held) is None):
+        return None
+    ids = ("call_id", "id") if is_call(kind) else ("call_id", "approval_request_id", "id")
+    call_id = next((word(item[name]) or "" for name in ids if item.get(name)), "")
+    name = "program" if kind == "program_output" else word(item.get("name")) or ""
+    mine = tuple(index for index in range(begin, len(parts)) if parts[index].kind == "tool_result")
+    server = word(item.get("server_label"))
+    return ToolResult(call_id, name, (*path, held), mine, is_error=_failed(item), server=server)
 
 
-def failed(item: Mapping[str, Json]) -> bool:
+def _failed(item: Mapping[str, Json]) -> bool:
     """Whether the item says that the tool failed."""
     return item.get("status") == "failed" or bool(item.get("error")) or item.get("approve") is False
 
