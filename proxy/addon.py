@@ -128,7 +128,9 @@ class Addon:
         request = flow.request
         where = Flow(id=new_id(), host=request.pretty_host, method=request.method, path=request.path.partition("?")[0])
         counts = len(serving.budgets) > 0
-        inspection = Inspection.begin(serving.runtime, route, agent, where, headers, counts=counts)
+        inspection = Inspection.begin(
+            serving.runtime, route, agent, where, headers, counts=counts, query=request.path.partition("?")[2]
+        )
         exchange = inspection.exchange
         flow.metadata[STATE] = Inspected(inspection, self._services.session(exchange, serving))
         flow.metadata[MAX_BODY] = serving.policy.limits.request_body

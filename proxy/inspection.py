@@ -9,6 +9,7 @@ from typing import Final
 
 from proxy.codecs import providers
 from proxy.codecs.providers import Route
+from proxy.codecs.sigv4 import signed_body
 from proxy.context import Context
 from proxy.delivery import Delivery
 from proxy.encoding import BadEncoding, TooLarge, decode_body
@@ -27,19 +28,34 @@ _STREAMS: Final = (
 _MEDIA: Final = ("image/", "audio/", "video/", "font/")
 
 
+SIGNED: Final = (
+    "[midstream] The policy changes this request, but its signature (AWS Signature Version 4) covers the body, so the"
+    " provider would refuse it. Use a Bedrock API key (AWS_BEARER_TOKEN_BEDROCK), or a policy that denies instead."
+)
+
+
 class Inspection:
     """One exchange on its way. `request` comes first, then `delivery` (a stream) or `response` (a whole body)."""
 
-    def __init__(self, exchange: Exchange, *, streams: bool = False) -> None:
-        """`streams`: the request's address already says that its answer is a stream."""
+    def __init__(self, exchange: Exchange, *, streams: bool = False, query: str = "") -> None:
+        """`streams`: the request's address already says that its answer is a stream. `query`: of its URL."""
         self.exchange = exchange
         self._streams = streams
+        self._query = query
         self.size = 0
         """Bytes of the request, decoded."""
 
     @classmethod
     def begin(
-        cls, runtime: Runtime, route: Route, agent: Agent, flow: Flow, headers: Mapping[str, str], *, counts: bool
+        cls,
+        runtime: Runtime,
+        route: Route,
+        agent: Agent,
+        flow: Flow,
+        headers: Mapping[str, str],
+        *,
+        counts: bool,
+        query: str = "",
     ) -> "Inspection":
         """The inspection of a request to `route`. `headers` by lower-case name; `counts`: budgets need token counts."""
         codec = providers.codec(route.codec)
@@ -53,7 +69,7 @@ class Inspection:
         )
         kind = Exchange if codec.answer_calls is None else ToolExchange
         exchange = kind(runtime, codec, context, asks_usage=counts and route.asks_usage)
-        return cls(exchange, streams=route.streams)
+        return cls(exchange, streams=route.streams, query=query)
 
     def request(self, raw: bytes) -> Outcome:
         """Decide a request body as it came, under its content-encoding."""
@@ -69,6 +85,8 @@ class Inspection:
             return UNTOUCHED
         outcome = exchange.on_request(body)
         self.size = len(body)
+        if outcome.body is not None and signed_body(headers.items(), self._query):
+            return Outcome(refusal=exchange.refuse(400, SIGNED))
         return outcome
 
     def streams(self, status: int, content_type: str) -> bool:

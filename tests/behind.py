@@ -12,6 +12,7 @@ import orjson
 
 from proxy.addon import Addon
 from proxy.config import Config
+from proxy.recorder import Recorder
 from proxy.services import Services
 from tests import net
 from tests.proxied import Proxied, proxied
@@ -40,7 +41,13 @@ class Running:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, policy: str, response: bytes, *, trust: bool = True, close: bool = False
+    folder: Path,
+    policy: str,
+    response: bytes,
+    *,
+    trust: bool = True,
+    close: bool = False,
+    recorder: Recorder | None = None,
 ) -> AsyncIterator[Running]:
     """The real addon with this policy before an upstream that gives `response` to every request.
 
@@ -60,7 +67,7 @@ async def serving(
                 return
 
     try:
-        async with proxied(folder, Addon(services), script, trust=trust, websocket=True) as proxy:
+        async with proxied(folder, Addon(services, recorder), script, trust=trust, websocket=True) as proxy:
             yield Running(proxy, services, requests)
     finally:
         await services.close()

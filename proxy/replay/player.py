@@ -105,9 +105,9 @@ class Player:
         return played
 
     def _inspection(self, recording: Recording, route: Route) -> Inspection:
-        path = recording.path.partition("?")[0]
+        path, _, query = recording.path.partition("?")
         where = Flow(id=recording.id, host=recording.host, method=recording.method, path=path)
-        return Inspection.begin(self._runtime, route, self._agent, where, recording.headers, counts=False)
+        return Inspection.begin(self._runtime, route, self._agent, where, recording.headers, counts=False, query=query)
 
     # an exchange
 
