@@ -48,6 +48,9 @@ _CODECS: Mapping[str, Codec] = {
     each.name: each
     for each in (
         anthropic.CODEC,
+        anthropic.COUNT,
+        anthropic.BATCHES,
+        anthropic.BATCH_RESULTS,
         openai_chat.CODEC,
         mcp.CODEC,
         a2a.CODEC,
@@ -114,7 +117,7 @@ class Row(NamedTuple):
     host: re.Pattern[str]
     paths: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]
     only_paths: bool
-    """A row for any host: it says nothing about paths it does not list."""
+    """A row for any host, or for one that serves other things too: it says nothing about paths it does not list."""
     asks_usage: bool
 
 
@@ -131,7 +134,8 @@ def _row(row: Mapping[str, Any]) -> Row:
         method: tuple((_any_of(globs), codec) for codec, globs in of_method.items())
         for method, of_method in methods.items()
     }
-    return Row(row["name"], _any_of(row["hosts"]), paths, row["hosts"] == ["*"], row.get("usage") == "asked")
+    only_paths = row["hosts"] == ["*"] or row.get("paths") == "only"
+    return Row(row["name"], _any_of(row["hosts"]), paths, only_paths, row.get("usage") == "asked")
 
 
 def _load() -> tuple[Row, ...]:

@@ -42,4 +42,7 @@ BATCHES = replace(
     framings=("lines",),
     by_message=True,
 )
-"""`/v1/messages/batches`: requests, the state of a batch, and its results."""
+"""`POST /v1/messages/batches`: many requests, whose answers are fetched later."""
+
+BATCH_RESULTS = replace(BATCHES, name="anthropic_batch_results", is_model=False)
+"""The state of a batch, its cancelling, and its results, a line each."""

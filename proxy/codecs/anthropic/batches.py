@@ -48,7 +48,7 @@ def _beside(value: Json, path: Path, skip: str | None) -> list[Part]:
         parts.members(value, path, "other", "text", frozenset({skip} if skip else ()))
     else:
         parts.walk(value, path, "other", "text")
-    return [part._replace(sealed=True) if part.path[-1] == "custom_id" else part for part in parts.out]
+    return [part._replace(sealed=True) if part.path[-1:] == ("custom_id",) else part for part in parts.out]
 
 
 def _moved(request: Request, place: Path, first: int) -> Request:
