@@ -74,8 +74,8 @@ def _session(root: Mapping[str, Json]) -> str | None:
 
 def _message(history: History, message: Json, path: Path) -> None:
     parts, members = history.parts, table(message)
-    role = str(members.get("role"))
-    role = role if role in _ROLES else "other"
+    given = word(members.get("role"))
+    role = given if given in _ROLES else "other"
     content = members.get("content")
     here: Path = (*path, "content")
     if isinstance(content, list):
@@ -84,7 +84,7 @@ def _message(history: History, message: Json, path: Path) -> None:
     else:
         parts.walk(content, here, role, "text")
     if members:
-        parts.members(members, path, "other", "text", frozenset({"content", "role"}))
+        parts.members(members, path, "other", "text", frozenset({"content"}))
     else:
         parts.walk(message, path, "other", "text")
 

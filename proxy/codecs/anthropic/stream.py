@@ -9,7 +9,15 @@ from proxy.codecs.anthropic.document import read_usage
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.walk import Parts, array, number, table, word
 
-_EVENT: Final = frozenset({"type", "index", "delta", "content_block", "message", "usage"})
+_EVENT: Final = {
+    "content_block_delta": frozenset({"type", "index", "delta"}),
+    "content_block_start": frozenset({"type", "index", "content_block"}),
+    "content_block_stop": frozenset({"type", "index"}),
+    "message_start": frozenset({"type", "message"}),
+    "message_delta": frozenset({"type", "delta", "usage"}),
+    "message_stop": frozenset({"type"}),
+}
+"""What is read of each event; other members of it are walked."""
 _DELTA: Final[Mapping[str, tuple[str, Kind]]] = {
     "text_delta": ("text", "text"),
     "input_json_delta": ("partial_json", "tool_call"),
@@ -54,8 +62,10 @@ class Reader:
         else:
             self._channels.walked(said, event, ())
             return said.reading()
-        if not root.keys() <= _EVENT:
-            self._channels.rest(said, root, (), _EVENT)
+        known = _EVENT[kind]
+        if not isinstance(root.get("index", 0), int):
+            known -= {"index"}
+        self._channels.rest(said, root, (), known)
         return said.reading()
 
     def finish(self) -> Reading:
@@ -66,7 +76,7 @@ class Reader:
         return number(root.get("index"))
 
     def _delta(self, said: Said, delta: Mapping[str, Json], index: int) -> None:
-        known = _DELTA.get(delta.get("type", ""))
+        known = _DELTA.get(word(delta.get("type")) or "")
         path: Path = ("delta",)
         if known is not None and isinstance(delta.get(known[0]), str):
             field, kind = known
@@ -83,7 +93,7 @@ class Reader:
         }
         for field in sorted(grown):
             self._grow(said, ("text", index, str(delta.get("type")), field), (*path, field), delta[field])
-        self._channels.rest(said, delta, path, frozenset(grown | {"type"}))
+        self._channels.rest(said, delta, path, frozenset(grown))
 
     def _grow(self, said: Said, base: Channel, path: Path, text: str) -> None:
         channel = self._channels.growing(base)
@@ -128,7 +138,8 @@ class Reader:
         said.entries.append((path, channel))
         if given:
             self._channels.given(said, given, (*path, "input"))
-        self._channels.rest(said, block, path, frozenset({"type", "id", "name", "input"}))
+        told = {name for name in ("id", "name") if isinstance(block.get(name), str)}
+        self._channels.rest(said, block, path, frozenset({"type", "input"} | told))
 
     def _stop(self, said: Said, index: int) -> None:
         closed = self._channels.close_block(index)
