@@ -6,6 +6,7 @@ Only the syntax lives here; which members hold such texts is the codecs' busines
 from base64 import b64decode, b64encode
 from binascii import Error
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 import orjson
 
@@ -13,6 +14,8 @@ from proxy.codecs import Json, Path, splicing, trees
 from proxy.codecs.codec import Syntax
 from proxy.codecs.splicing import Change, Replace, TextChange
 from proxy.decision import TextEdit
+
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 type Places = Callable[[Json], Iterable[Path]]
 """Where in a document base64 may stand that is text."""
@@ -74,9 +77,13 @@ def _at(tree: Json, path: Iterable[object]) -> Json:
 
 
 def _decoded(encoded: str) -> str | None:
-    """Bytes that are not UTF-8 become lone surrogates, and bytes again."""
+    """Bytes that are not UTF-8 become lone surrogates, and bytes again.
+
+    Both alphabets (RFC 4648 §4, §5) are read, with or without padding, as ProtoJSON has it; the first is written.
+    """
     try:
-        return b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+        plain = encoded.translate(_URL_SAFE).rstrip("=")
+        return b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode("utf-8", "surrogateescape")
     except (Error, ValueError):
         return None
 

@@ -1,5 +1,6 @@
 """Gemini: each part of wire-formats §4 in both spellings, whole answers, calls without ids, what midstream says."""
 
+import base64
 from typing import Any
 
 import orjson
@@ -11,7 +12,8 @@ from proxy.codecs import Key
 from proxy.codecs.gemini import ADMIN, CODEC, EMBEDDING
 from proxy.codecs.gemini.names import camel
 from proxy.codecs.gemini.writer import UNSIGNED
-from proxy.codecs.splicing import splice
+from proxy.codecs.splicing import TextChange, splice
+from proxy.decision import TextEdit
 from proxy.events import Usage
 from tests.codecs import documents
 from tests.codecs.documents import ANY_JSON, misplaced, unread
@@ -90,7 +92,7 @@ def test_a_request_is_read(spelt: Any) -> None:
     assert (request.model, request.stream, request.max_output, request.turn) == (None, False, 9, 1)
     assert list(request.tools) == ["Read"]
     said = {part.text: part for part in request.parts}
-    sealed = ("thinking", "S1", "S2", "S3", "S4", "S5", "S6", "Read", "cGxhaW4=", "AA", "GOOGLE_SEARCH_WEB")
+    sealed = ("thinking", "S1", "S2", "S3", "S4", "S5", "S6", "Read", "AA", "GOOGLE_SEARCH_WEB")
     assert all(said[text].sealed for text in sealed)
     read = ("see", ".env", "q", "<b>h</b>", "print(1)", "1\n", "shown", "heard", "unknown", "out", "reads", "new")
     assert not any(said[text].sealed for text in read)
@@ -351,6 +353,33 @@ def test_a_call_in_a_single_part_or_in_both_spellings() -> None:
     double = call("a", {}) | {"function_call": {"name": "b", "args": {}}}
     assert cut([double], {1: "NO"}) == [{"text": "NO"}]
     assert cut([double], {0: "A", 1: "B"}) == [{"text": "A\n\nB"}]
+
+
+# text files
+
+
+def test_a_text_file_is_read_and_edited_as_a_text() -> None:
+    """Both alphabets of base64, as Google takes both; anything but text stays sealed."""
+    text = "key: ~~~???>>>"
+    encoded = [base64.b64encode(text.encode()).decode(), base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")]
+    assert encoded[0] != encoded[1]
+    blobs = [{"inlineData": {"mimeType": "text/plain; charset=utf-8", "data": each}} for each in encoded]
+    image = {"inlineData": {"mimeType": "image/png", "data": encoded[0]}}
+    result_of = {"functionResponse": {"name": "f", "response": {}, "parts": blobs[:1]}}
+    raw = orjson.dumps({"contents": [{"role": "user", "parts": [*blobs, image, result_of]}]})
+    document = CODEC.syntax.parse(raw)
+    request = CODEC.read_request(document)
+    found = [part for part in request.parts if part.text == text]
+    assert [(part.kind, part.sealed, part.role) for part in found] == [
+        ("media", False, "user"),
+        ("media", False, "user"),
+        ("media", False, "tool"),
+    ]
+    out = CODEC.syntax.splice(raw, [TextChange(part.path, [TextEdit(0, 3, "***")]) for part in found])
+    again = CODEC.read_request(CODEC.syntax.parse(out))
+    assert [part.text for part in again.parts if part.kind == "media"].count("***: ~~~???>>>") == 3
+    assert encoded[0].encode() in out
+    assert CODEC.syntax.splice(raw, []) == raw
 
 
 # what midstream says itself

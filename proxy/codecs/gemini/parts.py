@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from proxy.codecs import Json, Kind, Path, ToolCall, ToolResult
+from proxy.codecs.gemini.inline import is_text
 from proxy.codecs.gemini.names import camel, member, spelling
 from proxy.codecs.walk import Parts, array, table, word
 
@@ -132,10 +133,10 @@ def _result_part(parts: Parts, part: Json, path: Path) -> None:
 
 
 def read_blob(parts: Parts, blob: Mapping[str, Json], path: Path, role: str) -> None:
-    """`inlineData`, `fileData`: base64 that is never edited, an address, a name to show."""
+    """`inlineData`, `fileData`: media that is never edited, a text file (decoded by `inline`), an address, a name."""
     data = blob.get("data")
     if isinstance(data, str):
-        parts.add((*path, "data"), data, role, "media", sealed=True)
+        parts.add((*path, "data"), data, role, "media", sealed=not is_text(blob))
     parts.members(blob, path, role, "media", frozenset({"data"}) if isinstance(data, str) else frozenset())
 
 

@@ -6,6 +6,7 @@ and contents are those of `gemini`.
 """
 
 from proxy.codecs.codec import Codec
+from proxy.codecs.gemini import SYNTAX
 from proxy.codecs.gemini.own import deny_result, refusal
 from proxy.codecs.gemini_live.client import begins, inject, read_request
 from proxy.codecs.gemini_live.own import message, message_stream, socket_refusal, stream_writer
@@ -22,6 +23,7 @@ CODEC = Codec(
     inject=inject,
     message=message,
     message_stream=message_stream,
+    syntax=SYNTAX,
     begins=begins,
     socket_refusal=socket_refusal,
     repeats=True,
