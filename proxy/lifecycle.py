@@ -6,8 +6,10 @@ What an exchange shows is turned into points here; the events are made and decid
 from typing import Final
 
 from proxy.codecs import Request
+from proxy.context import Context
 from proxy.events import Point, Tool
-from proxy.judge import Judge
+from proxy.judge import Judge, Runtime
+from proxy.sessions import IDLE_SECONDS
 
 SUBAGENTS: Final = frozenset(
     {"task", "agent", "spawn_agent", "delegate_to_agent", "dispatch_agent", "codebase_investigator"}
@@ -28,7 +30,7 @@ class Lifecycle:
         """A model request was read: it may begin a session or a run, or sum one up."""
         context = self._judge.context
         self._asked = True
-        session, run = self._judge.runtime.sessions.note(context.agent.id, context.session, context.run)
+        session, run = self._judge.runtime.sessions.note(context.agent, context.flow, context.session, context.run)
         if session:
             self._tell(Point.SESSION_STARTED, context.session)
         if run:
@@ -77,3 +79,11 @@ _GOES_ON: Final = frozenset({"pause_turn", "tool_use", "tool_calls", "function_c
 def is_subagent(name: str) -> bool:
     """Whether a tool of this name starts another agent."""
     return name.lower() in SUBAGENTS
+
+
+def end_sessions(runtime: Runtime, longer_than: float = IDLE_SECONDS) -> None:
+    """Tell that the sessions that were silent for so many seconds have ended."""
+    for session, seen in runtime.sessions.end_idle(longer_than):
+        judge = Judge(runtime, Context(seen.agent, seen.flow, session=session, run=seen.run))
+        if judge.tells(Point.SESSION_ENDED):
+            judge.decide(Point.SESSION_ENDED, session, ())

@@ -49,9 +49,11 @@ async def running(config: Config) -> AsyncIterator[Running]:
         recorder = _recorder(config)
         worker = Worker(_worker_settings(config, authority), Addon(services, recorder))
         host, port = await worker.start()
+        watching = asyncio.create_task(services.watch_sessions())
         try:
             yield Running(Address(host, port), worker, services, authority)
         finally:
+            watching.cancel()
             await worker.stop()
     finally:
         await services.close()

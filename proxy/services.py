@@ -26,6 +26,7 @@ from proxy.events import Agent, Event
 from proxy.exchange import Exchange
 from proxy.identity import Agents, Known
 from proxy.judge import Runtime
+from proxy.lifecycle import end_sessions
 from proxy.policy import Policy, load
 from proxy.session import Session
 from proxy.sessions import Sessions
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 MOST_WRITERS: Final = 64
 """Processes that may share a state directory, each with an audit file of its own."""
+SESSIONS_SECONDS: Final = 60.0
+"""How often sessions are looked through for those that have ended."""
 KEY_FILE: Final = "key"
 KEY_BYTES: Final = 32
 CACHED_TEXTS: Final = 65_536
@@ -97,9 +100,16 @@ class Services:
         self.books.audit.append(lifecycle_record("policy_loaded", revision=policy.revision, rules=len(policy.rules)))
         return serving
 
+    async def watch_sessions(self) -> None:
+        """Tell of sessions that have ended, until cancelled."""
+        while True:
+            await asyncio.sleep(SESSIONS_SECONDS)
+            end_sessions(self.serving.runtime)
+
     async def close(self) -> None:
         """Finish what is being settled, then close store and audit log."""
         self.ready = False
+        end_sessions(self.serving.runtime, 0)
         await self.books.settled()
         await self._store.close()
         self.books.audit.append(lifecycle_record("stopped"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.codecs import ToolCall
+from proxy.events import Agent, Flow
 
 MOST: Final = 10_000
 """Sessions, and as many kept answers, that are remembered; the one used longest ago goes first."""
@@ -23,7 +24,9 @@ IDLE_SECONDS: Final = 1800.0
 class Seen:
     """One session."""
 
-    agent: str
+    agent: Agent
+    flow: Flow
+    """Its latest."""
     run: str = ""
     last: float = 0.0
 
@@ -49,16 +52,16 @@ class Sessions:
         self._endpoints: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._called: OrderedDict[tuple[str, str, str], ToolCall] = OrderedDict()
 
-    def note(self, agent: str, session: str, run: str) -> tuple[bool, bool]:
+    def note(self, agent: Agent, flow: Flow, session: str, run: str) -> tuple[bool, bool]:
         """A request of this session and run came: whether the session is new, and whether the run is."""
         seen = self._seen.get(session)
         begins = seen is None
         if seen is None:
-            seen = self._seen[session] = Seen(agent)
+            seen = self._seen[session] = Seen(agent, flow)
             _bound(self._seen)
         self._seen.move_to_end(session)
         fresh = seen.run != run
-        seen.run, seen.last = run, self._clock()
+        seen.flow, seen.run, seen.last = flow, run, self._clock()
         return begins, fresh
 
     def end_idle(self, longer_than: float = IDLE_SECONDS) -> Iterator[tuple[str, Seen]]:

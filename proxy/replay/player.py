@@ -18,6 +18,7 @@ from proxy.events import Agent, Event, Flow
 from proxy.exchange import Exchange, Outcome, Refusal
 from proxy.inspection import Inspection
 from proxy.judge import Runtime
+from proxy.lifecycle import end_sessions
 from proxy.replay.recordings import Message, Recording
 from proxy.socket_exchange import SocketExchange
 from proxy.stream_judge import StreamRefusedError
@@ -103,6 +104,12 @@ class Player:
             self._play_exchange(played, self._inspection(recording, route))
         played.told = list(self._told)
         return played
+
+    def end(self) -> list[tuple[Event, Decision]]:
+        """All recordings were played: what sessions say when they end."""
+        self._told.clear()
+        end_sessions(self._runtime, 0)
+        return list(self._told)
 
     def _inspection(self, recording: Recording, route: Route) -> Inspection:
         path, _, query = recording.path.partition("?")

@@ -165,6 +165,8 @@ class _Work:
             if self._options.emit is not None:
                 report.emit(played, self._options.emit)
             yield self._told(played) if self._other is None else self._compared(played, self._other.play(recording))
+        ended = Counter(f"events.{event.point}" for event, _ in self._player.end())
+        yield Told(b"", "", False, ended)
 
     def _told(self, played: Played) -> Told:
         line = orjson.dumps(report.view(played, self._cache)) if self._options.as_json else b""

@@ -96,8 +96,16 @@ def test_untouched_is_identical(seed: int | None) -> None:
 def test_every_event_of_the_contract_is_told() -> None:
     one = player(policy(NOTHING), words())
     points = Counter(str(event.point) for recording in recordings() for event, _ in one.play(recording).told)
+    points.update(str(event.point) for event, _ in one.end())
     assert points.keys() >= {
-        *("session_started", "run_started", "pre_llm_request", "post_llm_response", "pre_tool_execution"),
+        *(
+            "session_started",
+            "session_ended",
+            "run_started",
+            "pre_llm_request",
+            "post_llm_response",
+            "pre_tool_execution",
+        ),
         *("post_tool_execution", "turn_boundary", "run_completed", "run_failed", "pre_compact"),
     }
 
