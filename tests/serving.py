@@ -40,7 +40,7 @@ rules:
     reason: credential files stay on the machine
   - id: no-payroll
     at: post_tool_execution
-    tools: [payroll]
+    tools: [payroll, "*/payroll"]
     verdict: deny
     reason: ask the platform team first
 """

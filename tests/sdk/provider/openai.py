@@ -16,14 +16,14 @@ from tests.sdk.provider.writing import CREATED, VECTOR, data, document, pieces, 
 def response(request: Received, answer: Answer) -> Raw:
     """`POST /v1/responses`."""
     if request.json.get("stream"):
-        return sse(_events(request, answer), answer)
+        return sse((data(event, event["type"]) for event in events(request, answer)), answer)
     return document(_response(request, answer, "completed"))
 
 
-def _response(request: Received, answer: Answer, status: str) -> dict[str, Any]:
+def _response(request: Received, answer: Answer, status: str, identity: str = "resp_standin") -> dict[str, Any]:
     done = status == "completed"
     return {
-        "id": "resp_standin",
+        "id": identity,
         "object": "response",
         "created_at": CREATED,
         "status": status,
@@ -66,13 +66,14 @@ def _text(text: str) -> dict[str, Any]:
     return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
 
 
-def _events(request: Received, answer: Answer) -> Iterator[bytes]:
+def events(request: Received, answer: Answer, identity: str = "resp_standin") -> Iterator[dict[str, Any]]:
+    """The events of a streamed response; `identity` is its id."""
     numbers = count()
 
-    def event(name: str, /, **members: Any) -> bytes:
-        return data({"type": name, "sequence_number": next(numbers), **members}, name)
+    def event(name: str, /, **members: Any) -> dict[str, Any]:
+        return {"type": name, "sequence_number": next(numbers), **members}
 
-    opening = _response(request, answer, "in_progress")
+    opening = _response(request, answer, "in_progress", identity)
     yield event("response.created", response=opening)
     yield event("response.in_progress", response=opening)
     for at, part in enumerate(answer.content):
@@ -80,7 +81,7 @@ def _events(request: Received, answer: Answer) -> Iterator[bytes]:
         for name, members in _text_events(part) if isinstance(part, Text) else _call_events(part):
             yield event(name, item_id=_item(at, part, "")["id"], output_index=at, **members)
         yield event("response.output_item.done", output_index=at, item=_item(at, part, "completed"))
-    yield event("response.completed", response=_response(request, answer, "completed"))
+    yield event("response.completed", response=_response(request, answer, "completed", identity))
 
 
 def _text_events(part: Text) -> Iterator[tuple[str, dict[str, Any]]]:
