@@ -62,6 +62,7 @@ SPELLINGS = [
         ("api.cohere.com", "/v2/chat", Route("cohere", "cohere_v2")),
         ("api.cohere.ai", "/v1/chat", Route("cohere", "cohere_v1")),
         ("api.cohere.ai", "/v1/generate", Route("cohere", "cohere_generate")),
+        ("x.eastus2.models.ai.azure.com", "/v1/chat", Route("azure.ai.inference", "cohere_v1")),
         ("api.cohere.com", "/compatibility/v1/chat/completions", Route("cohere", "openai_chat")),
         ("localhost:11434", "/api/chat", Route("ollama", "ollama")),
         ("localhost:11434", "/api/generate", Route("ollama", "ollama_generate")),
