@@ -496,6 +496,8 @@ def test_sources_and_probabilities_follow_an_edit() -> None:
         (event("output_text.delta", content_index=0, delta="t", more="x"), ["t", "x"]),
         (event("output_text.delta", content_index=0, delta={"a": "t"}), ["t"]),
         (event("output_text.delta", content_index=0, delta="", logprobs="x"), ["x"]),
+        (event("content_part.added", part={"type": []}), []),
+        (event("output_item.added", item={"type": {"deep": "t"}}), ["t"]),
         (event("output_item.added", item=None), []),
         (event("output_item.done", item="text"), ["text"]),
         ({"type": "response.completed", "response": "text"}, ["text"]),

@@ -10,7 +10,7 @@ from proxy.codecs import Json, Kind, Path, ToolCall
 from proxy.codecs.openai_responses.calls import argument_members, is_call, item_type, read_call
 from proxy.codecs.openai_responses.results import held_in
 from proxy.codecs.splicing import Change, Replace
-from proxy.codecs.walk import Parts, array, table
+from proxy.codecs.walk import Parts, array, table, word
 
 ROLES: Final = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 _KNOWN: Final = frozenset(
@@ -68,10 +68,10 @@ def _message(parts: Parts, members: Mapping[str, Json], path: Path) -> None:
 def read_piece(parts: Parts, piece: Json, path: Path, role: str = "assistant") -> None:
     """One piece of a message's or a reasoning item's content."""
     members = table(piece)
-    kind = members.get("type")
+    kind = word(members.get("type"))
     if not members:
         parts.walk(piece, path, role, "text")
-    elif isinstance(kind, str) and kind in _REASONING:
+    elif kind in _REASONING:
         parts.walk(piece, path, role, "reasoning")
     else:
         # Log-probabilities are the text once more, token by token.
