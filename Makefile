@@ -64,6 +64,7 @@ demo: install  ## a tour over real TLS against a stand-in provider
 
 bench: install  ## midstream against stock mitmdump in one run (BENCH_ARGS=--json)
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+	@$(BIN)/python -m bench.codecs
 
 lock: install  ## resolve the dependencies of pyproject.toml anew
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-header --no-annotate \
