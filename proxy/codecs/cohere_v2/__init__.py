@@ -1,8 +1,8 @@
 """Cohere's `/v2/chat` (wire-formats §7): JSON and stream, as pure functions.
 
 Source: docs.cohere.com/v2/reference/chat and recorded traffic. Here stands only what makes it a `Codec`: `document`
-reads requests and whole responses, their `messages` alike; `stream` reads events; `writer` cuts calls out; `own` is
-what midstream says itself. Framing, splicing and hosts live elsewhere.
+reads requests and whole responses, their `messages` alike; `stream` reads events, pieces of `calls` included; `writer`
+cuts calls out; `own` is what midstream says itself. Framing, splicing and hosts live elsewhere.
 """
 
 from proxy.codecs.codec import Codec

@@ -1,14 +1,15 @@
-"""Events of a stream. What a citation says is read in `messages`; nothing is changed here."""
+"""Events of a stream. Citations are read in `messages`, pieces of calls in `calls`; nothing is changed here."""
 
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.codecs import Channel, Json, OpenCall, Path, Reading
+from proxy.codecs import Channel, Json, Path, Reading
 from proxy.codecs.channels import Channels, Said
+from proxy.codecs.cohere_v2.calls import Before, Calls
 from proxy.codecs.cohere_v2.document import cited, read_usage
-from proxy.codecs.cohere_v2.messages import given, read_citation
+from proxy.codecs.cohere_v2.messages import read_citation
 from proxy.codecs.splicing import Change, Remove
-from proxy.codecs.walk import Parts, array, number, table, word
+from proxy.codecs.walk import Parts, number, table, word
 
 _DELTA: Final = frozenset({"delta"})
 _SCORED: Final = frozenset({"delta", "logprobs"})
@@ -16,7 +17,6 @@ _MESSAGE: Final = frozenset({"message"})
 _PLAN: Final[Channel] = ("reasoning", "plan")
 _CONTENT: Final[Path] = ("delta", "message", "content")
 _TOOL_PLAN: Final[Path] = ("delta", "message", "tool_plan")
-_CALLS: Final[Path] = ("delta", "message", "tool_calls")
 _CITATIONS: Final[Path] = ("delta", "message", "citations")
 _LEAVES_OUT: Final[Change] = Remove(())
 
@@ -26,11 +26,8 @@ class Reader:
 
     def __init__(self) -> None:
         self._channels = Channels()
-        self._calls: list[Channel] = []
-        self._open_calls: dict[int, tuple[Channel, Channel]] = {}
-        """By index: the name of the open call's text, and its channel."""
+        self._calls = Calls(self._channels)
         self._blocks = 0
-        """Content blocks so far: what stands in the place of a call that is cut is the next one."""
         self._texts: dict[str | int, Channel] = {}
         """The latest text of each content block and of the plan, and under "" the first text of all."""
         self._citations: dict[int, Channel] = {}
@@ -48,7 +45,10 @@ class Reader:
         elif kind == "tool-plan-delta" and isinstance(message.get("tool_plan"), str):
             self._plan(said, root, message)
         elif kind in ("tool-call-start", "tool-call-delta") and isinstance(message.get("tool_calls"), dict | list):
-            self._call(said, root, message, index, begins=kind == "tool-call-start")
+            self._close_plan(said)
+            before = Before(self._blocks, self._spoke)
+            self._calls.told(said, message["tool_calls"], index, before, begins=kind == "tool-call-start")
+            self._beside(said, root, message, "tool_calls")
         elif kind == "citation-start" and isinstance(message.get("citations"), dict | list):
             self._citation(said, root, message, index)
         elif kind in ("content-end", "tool-call-end", "citation-end"):
@@ -114,67 +114,6 @@ class Reader:
     def _close_plan(self, said: Said) -> None:
         said.closes += self._channels.close(_PLAN)
 
-    # calls
-
-    def _call(
-        self, said: Said, root: Mapping[str, Json], message: Mapping[str, Json], index: int, *, begins: bool
-    ) -> None:
-        """`tool_calls` is one call here, not a list of them; a list is read alike."""
-        self._close_plan(said)
-        calls = message["tool_calls"]
-        if isinstance(calls, dict):
-            self._piece(said, calls, _CALLS, index, (), begins=begins)
-        for position, call in enumerate(array(calls)):
-            path = (*_CALLS, position)
-            self._piece(said, table(call), path, index + position, path, begins=begins)
-            if not isinstance(call, dict):
-                self._channels.walked(said, call, path)
-        self._beside(said, root, message, "tool_calls")
-
-    def _piece(
-        self, said: Said, call: Mapping[str, Json], path: Path, index: int, entry: Path, *, begins: bool
-    ) -> None:
-        function = table(call.get("function"))
-        if begins or index not in self._open_calls:
-            self._begin(said, index)
-            said.opens.append(self._open(call, function, self._open_calls[index][1]))
-        channel = self._open_calls[index][1]
-        said.entries.append((entry, channel))
-        here = (*path, "function", "arguments")
-        text = function.get("arguments")
-        if isinstance(text, str) and text:
-            said.fragment(channel, here, text)
-        elif text is not None and text != "":
-            said.opens.append(self._open(call, function, channel, given(text)))
-            self._channels.given(said, text, here)
-        read = {"arguments", "name"} if begins and isinstance(function.get("name"), str) else {"arguments"}
-        self._channels.rest(said, function, here[:-1], frozenset(read))
-        skip = frozenset({"function"}) if isinstance(call.get("function"), dict) else frozenset[str]()
-        self._channels.rest(said, call, path, skip)
-
-    def _begin(self, said: Said, index: int) -> None:
-        self._close_call(said, index)
-        base: Channel = ("tool_call", index, self._blocks)
-        channel = self._channels.growing(base)
-        self._open_calls[index] = (base, channel)
-        self._calls.append(channel)
-
-    def _close_call(self, said: Said, index: int) -> Channel | None:
-        base, channel = self._open_calls.pop(index, (None, None))
-        if base is not None:
-            said.closes += self._channels.close(base)
-        return channel
-
-    def _open(
-        self,
-        call: Mapping[str, Json],
-        function: Mapping[str, Json],
-        channel: Channel,
-        arguments: Mapping[str, Json] | None = None,
-    ) -> OpenCall:
-        call_id, name = word(call.get("id")) or "", word(function.get("name")) or ""
-        return OpenCall(channel, call_id, name, arguments, self._spoke)
-
     # citations, ends
 
     def _citation(self, said: Said, root: Mapping[str, Json], message: Mapping[str, Json], index: int) -> None:
@@ -196,7 +135,7 @@ class Reader:
             if (channel := self._citations.pop(index, None)) is not None:
                 said.when_edited.append((channel, _LEAVES_OUT))
         elif kind == "tool-call-end":
-            if (call := self._close_call(said, index)) is not None:
+            if (call := self._calls.close(said, index)) is not None:
                 said.entries.append(((), call))
         else:
             for of in ("text", "reasoning"):
@@ -207,7 +146,7 @@ class Reader:
         delta = table(root.get("delta"))
         said.stop = word(delta.get("finish_reason"))
         said.usage = read_usage(delta.get("usage"))
-        said.calls += self._calls
+        said.calls += self._calls.made
         said.closes += self._channels.close_all()
         said.end = True
         self._beside(said, root)
