@@ -6,14 +6,10 @@ the others its copies. Only what formats that tell so share lives here; which ev
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from proxy.codecs import Channel, Fragment, Json, Key, OpenCall, Path
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.walk import Parts, word
-
-_STATUS: Final = frozenset({"in_progress", "completed", "incomplete"})
-"""What an object's status changes between: no text."""
 
 
 @dataclass(slots=True)
@@ -59,7 +55,8 @@ class Tellings:
     def parts(self, said: Said, parts: Parts, key: str, depth: int, inside: Path = ()) -> None:
         """Everything that an object `key` says, `depth` steps down in its event; `inside`: where in the object."""
         for part in parts.out:
-            if part.path[depth:] == ("status",) and part.text in _STATUS:
+            if part.path[depth:] == ("status",):  # changes from telling to telling
+                self.channels.once([part], said)
                 continue
             steps = [f"name {step.name}" if isinstance(step, Key) else step for step in (*inside, *part.path[depth:])]
             self.whole(said, (part.kind, key, *steps), part.path, part.text, sealed=part.sealed)
