@@ -219,6 +219,16 @@ def test_a_signed_request_goes_up_as_it_was_signed(lines: Lines, stand_in: Stand
     assert not [name for name in signed if request.header(name) is None]
 
 
+@pytest.mark.usefixtures("_signing")
+def test_a_signed_request_that_would_be_edited_is_refused(lines: Lines, stand_in: StandIn) -> None:
+    """Its signature binds the body: AWS would refuse the edited one, and the agent would not learn why."""
+    line = lines(GUARDED)
+    with pytest.raises(ClientError, match="sign"):
+        _ask_signed(line, f"The key is {SECRET}.")
+    assert line.sent == 1
+    assert stand_in.requests == []
+
+
 # Embeddings
 
 
