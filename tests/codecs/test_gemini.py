@@ -241,15 +241,30 @@ def test_an_answer_is_read(spelt: Any) -> None:
         ("code_execution", True),
     ]
     assert response.calls[3].arguments == {"language": "PYTHON", "code": "print(1)"}
+    assert [(each.call_id, each.name, each.is_error) for each in response.results] == [
+        ("t1", "GOOGLE_SEARCH_WEB", False),
+        ("e1", "code_execution", False),
+    ]
+    assert "<b>h</b>" in [response.parts[index].text for index in response.results[0].parts]
     said = {part.text: part for part in response.parts}
     assert said["C"].sealed
     assert not said["Model generated function call(s)."].sealed
+
+
+def test_what_google_s_tools_give_back_without_an_id_goes_by_order() -> None:
+    code = [{"executableCode": {"code": "1/0"}}, {"codeExecutionResult": {"outcome": "OUTCOME_FAILED", "output": "E"}}]
+    response = CODEC.read_response({"candidates": [candidate(*code, *code)]})
+    assert [each.call_id for each in response.results] == [each.call_id for each in response.calls]
+    assert all(each.is_error for each in response.results)
+    assert not CODEC.read_request({"contents": [{"role": "model", "parts": code}]}).results
 
 
 @pytest.mark.parametrize(
     ("document", "stop", "said"),
     [
         ({"candidates": [{"finishReason": "SAFETY", "index": 0}]}, "SAFETY", []),
+        ({"candidates": [{"finishReason": 1}]}, "STOP", []),
+        ({"candidates": [{"finishReason": 99}]}, "99", []),
         ({"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}]}, "MAX_TOKENS", []),
         (
             {"promptFeedback": {"blockReason": "MODEL_ARMOR", "blockReasonMessage": "why"}},

@@ -134,6 +134,13 @@ def test_an_answer_is_read() -> None:
         ("look", True, "files"),
         ("file_search", True, None),
     ]
+    assert [(each.call_id, each.name, each.server) for each in response.results] == [
+        ("g1", "google_search", None),
+        ("e1", "code_execution", None),
+        ("u1", "url_context", None),
+        ("m1", "look", "files"),
+        ("f1", "file_search", None),
+    ]
     ((part, change),) = response.when_edited
     assert response.parts[part].text == "see"
     out = orjson.loads(splice(orjson.dumps(ANSWER), [change]))
@@ -228,6 +235,9 @@ def test_a_stream_is_read() -> None:
         [("tool_call", 4)],
     ]
     assert ("reasoning", 0) in read[3].sealed
+    (result,) = [each for reading in read for each in reading.results]
+    assert (result.call_id, result.name) == ("g1", "google_search")
+    assert [read[21].fragments[index].text for index in result.parts] == ["<b>"]
     last = read[-2]
     assert (last.stop_reason, last.keeps, last.model, last.end) == ("requires_action", "v1_y", "g", True)
     assert (last.usage, len(last.calls)) == (Usage(input=3, output=4), 2)

@@ -105,7 +105,9 @@ def test_what_google_ran_itself_is_told() -> None:
         ("GOOGLE_SEARCH_WEB", True),
         ("code_execution", True),
     ]
-    end = readings(CODEC, [chunk(*PARTS), END])[-2]
+    (reading, end, _) = readings(CODEC, [chunk(*PARTS), END])
+    given_back = [(each.call_id, [reading.fragments[index].text for index in each.parts]) for each in reading.results]
+    assert given_back == [("t1", ["<b>h</b>"]), ("e1", ["OUTCOME_OK", "1\n"])]
     assert len(end.calls) == 2
 
 
@@ -143,6 +145,7 @@ def test_code_assist_wraps_its_chunks() -> None:
         ([{"error": {"message": "m"}}], ["m"], None),
         ({"promptFeedback": {"blockReason": "SAFETY"}}, ["SAFETY"], "SAFETY"),
         ({"candidates": [{"finishReason": "SAFETY", "finishMessage": "why"}]}, ["why"], "SAFETY"),
+        ({"candidates": [{"content": {"parts": [{"text": "t"}]}, "finishReason": 2}]}, ["t"], "MAX_TOKENS"),
         ({"candidates": ["odd"]}, ["odd"], None),
         ({"candidates": {"a": "odd"}}, ["odd"], None),
         ({"candidates": [{"content": "odd", "finishReason": {"a": "b"}}]}, ["odd", "b"], None),

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from proxy.codecs import Json, Path, Response, ToolCall
-from proxy.codecs.gemini.calls import Ids
+from proxy.codecs import Json, Path, Response, ToolCall, ToolResult
+from proxy.codecs.gemini.calls import Ids, Unanswered
 from proxy.codecs.gemini.names import member, spelling
 from proxy.codecs.gemini.parts import held, read_part
 from proxy.codecs.splicing import Change, Remove
@@ -18,6 +18,7 @@ class Answer:
     def __init__(self) -> None:
         self.parts = Parts()
         self.calls: list[ToolCall] = []
+        self.outcomes: list[ToolResult] = []
         self.copies: list[tuple[int, Change]] = []
         self.stop: str | None = None
         self.usage: Usage | None = None
@@ -61,14 +62,17 @@ class Answer:
         skip = {"content"} if isinstance(content, dict) else set()
         skip |= {spelling(members, "logprobsResult")} if mine else set()
         self.parts.members(members, path, "other", "text", frozenset(skip))
-        self.stop = self.stop or word(member(members, "finishReason"))
+        self.stop = self.stop or stopped(members)
 
     def _content(self, content: Mapping[str, Json], path: Path) -> None:
-        ids = Ids()
+        ids, ran = Ids(), Unanswered()
         for here, part in held(content, path):
-            for call in read_part(self.parts, part, here, "assistant").calls:
+            read = read_part(self.parts, part, here, "assistant")
+            for call in read.calls:
                 known = call.call_id or ids.of(call.name, call.arguments)
                 self.calls.append(call._replace(call_id=known))
+                ran.called(call.name, known)
+            self.outcomes += [each._replace(call_id=ran.answered(each.name, each.call_id)) for each in read.outcomes]
         skip = frozenset({"parts"}) if isinstance(content.get("parts"), dict | list) else frozenset()
         self.parts.members(content, path, "assistant", "text", skip)
 
@@ -92,6 +96,18 @@ def copies_of(candidate: Mapping[str, Json], path: Path) -> list[Change]:
         if members is not None:
             changes.append(Remove(here))
     return changes
+
+
+_REASONS: Final = ("FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER")
+"""By number, as they come where a client asks for them so (`$alt=json;enum-encoding=int`)."""
+
+
+def stopped(candidate: Mapping[str, Json]) -> str | None:
+    """Why a candidate ended, if it did."""
+    reason = member(candidate, "finishReason")
+    if type(reason) is int:
+        return _REASONS[reason] if 0 <= reason < len(_REASONS) else str(reason)
+    return word(reason)
 
 
 def blocked(members: Mapping[str, Json]) -> str | None:
@@ -121,4 +137,12 @@ def read_response(document: Json) -> Response:
     """What any of the model's methods answers, or an error."""
     answer = Answer()
     answer.read(document, ())
-    return Response(answer.model, answer.parts.out, answer.calls, answer.stop, answer.usage, when_edited=answer.copies)
+    return Response(
+        answer.model,
+        answer.parts.out,
+        answer.calls,
+        answer.stop,
+        answer.usage,
+        answer.outcomes,
+        when_edited=answer.copies,
+    )

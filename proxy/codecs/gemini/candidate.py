@@ -5,7 +5,7 @@ from typing import Final
 
 from proxy.codecs import Channel, Json, Path
 from proxy.codecs.channels import Channels, Said
-from proxy.codecs.gemini.answer import copies_of
+from proxy.codecs.gemini.answer import copies_of, stopped
 from proxy.codecs.gemini.names import camel, member, spelling
 from proxy.codecs.gemini.parts import held, read_part
 from proxy.codecs.gemini.streamed_calls import StreamedCalls
@@ -36,8 +36,8 @@ class Candidate:
         self.copies(said, members, path)
         skip = {"content", spelling(members, "logprobsResult")} if self._texts else {"content"}
         self._channels.rest(said, members, path, frozenset(skip))
-        reason = member(members, "finishReason")
-        if isinstance(reason, str):
+        reason = stopped(members)
+        if reason is not None:
             said.stop = reason
             self.finish(said)
 
@@ -84,7 +84,11 @@ class Candidate:
         read = read_part(parts, part, path, "assistant")
         for call in read.calls:
             self.calls.by_provider(said, call)
+        begin = len(said.fragments)
         self._channels.once(parts.out, said)
+        for result in read.outcomes:
+            mine = tuple(begin + index for index in result.parts)
+            said.results.append(self.calls.outcome(result)._replace(parts=mine))
 
     def _grow(self, said: Said, text: str, path: Path, kind: str) -> None:
         if kind == "text":

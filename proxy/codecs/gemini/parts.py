@@ -17,9 +17,15 @@ class PartRead(NamedTuple):
 
     calls: tuple[ToolCall, ...] = ()
     results: tuple[ToolResult, ...] = ()
+    """What a client's functions gave back."""
+    outcomes: tuple[ToolResult, ...] = ()
+    """What Google's own tools gave back."""
 
 
 _NOTHING: Final = PartRead()
+
+CODE: Final = "code_execution"
+"""What Google calls the tool that runs `executableCode`."""
 
 
 def read_part(parts: Parts, part: Json, path: Path, role: str) -> PartRead:
@@ -31,6 +37,7 @@ def read_part(parts: Parts, part: Json, path: Path, role: str) -> PartRead:
     kind: Kind = "reasoning" if members.get("thought") is True else "text"
     calls: list[ToolCall] = []
     results: list[ToolResult] = []
+    outcomes: list[ToolResult] = []
     for name, value in members.items():
         read = _DATA.get(camel(name))
         here = (*path, name)
@@ -41,11 +48,12 @@ def read_part(parts: Parts, part: Json, path: Path, role: str) -> PartRead:
             found = read(parts, value, here)
             calls += found.calls
             results += found.results
+            outcomes += found.outcomes
         elif camel(name) in _BLOBS and isinstance(value, dict):
             read_blob(parts, value, here, role)
         else:
             parts.members({name: value}, path, role, kind, frozenset())
-    return PartRead(tuple(calls), tuple(results))
+    return PartRead(tuple(calls), tuple(results), tuple(outcomes))
 
 
 def read_function_call(parts: Parts, call: Mapping[str, Json], path: Path) -> PartRead:
@@ -89,17 +97,21 @@ def _code(parts: Parts, code: Mapping[str, Json], path: Path) -> PartRead:
     parts.walk(code, path, "assistant", "tool_call")
     mine = tuple(range(begin, len(parts.out)))
     arguments = {name: value for name, value in code.items() if name != "id"}
-    return PartRead((ToolCall(word(code.get("id")) or "", "code_execution", arguments, path, mine, True),))
+    return PartRead((ToolCall(word(code.get("id")) or "", CODE, arguments, path, mine, True),))
 
 
 def _outcome(parts: Parts, value: Mapping[str, Json], path: Path) -> PartRead:
     """`toolResponse`, `codeExecutionResult`: what Google's own tools gave back."""
+    begin = len(parts.out)
     for name, item in value.items():
         if camel(name) == "response":
             parts.walk_any(item, (*path, name), "tool", "tool_result")
         else:
             parts.members({name: item}, path, "tool", "tool_result", frozenset())
-    return _NOTHING
+    mine = tuple(range(begin, len(parts.out)))
+    called = word(member(value, "toolType")) or CODE
+    failed = value.get("outcome") not in (None, "OUTCOME_OK", 1) or bool(table(value.get("response")).get("error"))
+    return PartRead(outcomes=(ToolResult(word(value.get("id")) or "", called, path, mine, failed, parts.new),))
 
 
 def read_function_response(parts: Parts, value: Mapping[str, Json], path: Path) -> PartRead:

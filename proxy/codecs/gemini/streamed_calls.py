@@ -6,9 +6,9 @@ no call, so there is one open at a time.
 
 from collections.abc import Mapping
 
-from proxy.codecs import Channel, Fragment, Json, OpenCall, Path, ToolCall
+from proxy.codecs import Channel, Fragment, Json, OpenCall, Path, ToolCall, ToolResult
 from proxy.codecs.channels import Channels, Said
-from proxy.codecs.gemini.calls import Ids
+from proxy.codecs.gemini.calls import Ids, Unanswered
 from proxy.codecs.gemini.names import camel, member
 from proxy.codecs.gemini.partial import Arguments
 from proxy.codecs.gemini.parts import as_arguments
@@ -44,6 +44,7 @@ class StreamedCalls:
         self._channels = channels
         self._candidate = candidate
         self._ids = Ids()
+        self._ran = Unanswered()
         self._open: _Open | None = None
         self._count = 0
         self.channels: list[Channel] = []
@@ -73,6 +74,11 @@ class StreamedCalls:
         said.opens.append(OpenCall(channel, call_id, call.name, call.arguments, by_provider=True))
         said.entries.append((call.path, channel))
         said.closes += self._channels.close(base)
+        self._ran.called(call.name, call_id)
+
+    def outcome(self, result: ToolResult) -> ToolResult:
+        """What such a call gave back: of which of them."""
+        return result._replace(call_id=self._ran.answered(result.name, result.call_id))
 
     def end(self, said: Said) -> None:
         """The open call is complete, if there is one."""

@@ -104,6 +104,7 @@ def read_response(document: Json) -> Response:
     root = table(document)
     parts = Parts()
     calls: list[ToolCall] = []
+    outcomes: list[ToolResult] = []
     copies: list[tuple[int, Change]] = []
     for name in ("steps", "outputs"):
         value = root.get(name)
@@ -115,6 +116,7 @@ def read_response(document: Json) -> Response:
             read = read_step(parts, item, path)
             copies += read.copies
             calls += [read.call] if read.call is not None else []
+            outcomes += [read.outcome] if read.outcome is not None else []
     parts.members(root, (), "other", "text", frozenset(name for name in _ANSWER if isinstance(root.get(name), list)))
     if not isinstance(document, dict):
         parts.walk_any(document, (), "other", "text")
@@ -124,6 +126,7 @@ def read_response(document: Json) -> Response:
         calls=calls,
         stop_reason=word(root.get("status")),
         usage=read_usage(root.get("usage")),
+        results=outcomes,
         keeps=word(root.get("id")),
         when_edited=copies,
     )

@@ -17,6 +17,8 @@ class Step(NamedTuple):
 
     call: ToolCall | None = None
     result: ToolResult | None = None
+    outcome: ToolResult | None = None
+    """What one of Google's own tools, or a tool server, gave back."""
     copies: tuple[tuple[int, Change], ...] = ()
     """As `Response.when_edited`."""
 
@@ -48,7 +50,8 @@ def read_step(parts: Parts, step: Json, path: Path) -> Step:
     elif is_call(kind):
         return Step(call=_call(parts, members, path, kind))
     elif is_result(kind):
-        return Step(result=_result(parts, members, path, kind))
+        result = _result(parts, members, path, kind)
+        return Step(result=result) if kind == "function_result" else Step(outcome=result)
     else:
         parts.walk(step, path, "other", "text")
     return Step()
@@ -120,7 +123,7 @@ def as_arguments(given: Json) -> Mapping[str, Json]:
     return {} if given is None else {"input": given}
 
 
-def _result(parts: Parts, members: Mapping[str, Json], path: Path, kind: str) -> ToolResult | None:
+def _result(parts: Parts, members: Mapping[str, Json], path: Path, kind: str) -> ToolResult:
     begin = len(parts.out)
     name = members.get("name")
     if isinstance(name, str):
@@ -131,12 +134,12 @@ def _result(parts: Parts, members: Mapping[str, Json], path: Path, kind: str) ->
         parts.walk_any(members.get("result"), (*path, "result"), "tool", "tool_result")
     skip = frozenset({"result", "name"}) if isinstance(name, str) else frozenset({"result"})
     parts.members(members, path, "tool", "tool_result", skip)
-    if kind != "function_result":
-        return None
     mine = tuple(range(begin, len(parts.out)))
     error = members.get("is_error") is True
     call_id = word(members.get("call_id")) or ""
-    return ToolResult(call_id, word(name) or "", (*path, "result"), mine, error, parts.new)
+    called = word(name) or (kind.removesuffix("_result") if kind != "function_result" else "")
+    server = word(members.get("server_name"))
+    return ToolResult(call_id, called, (*path, "result"), mine, error, parts.new, server)
 
 
 def _result_content(parts: Parts, item: Json, path: Path) -> None:

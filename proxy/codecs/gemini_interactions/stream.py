@@ -25,6 +25,8 @@ class Reader:
         self._calls: dict[int, OpenCall] = {}
         """By step; those that Google carries out are told too."""
         self._spoke = False
+        self._answers: dict[int, str] = {}
+        """The call that a step gives the result of, by step."""
 
     def read(self, event: Json) -> Reading:
         """What one event says."""
@@ -68,7 +70,8 @@ class Reader:
             skip = frozenset({"content"}) if isinstance(step.get("content"), list) else frozenset()
             self._channels.rest(said, step, ("step",), skip)
         else:
-            self._whole(said, step, ("step",))
+            self._answers[index] = word(step.get("call_id")) or ""
+            self._whole(said, step, ("step",), index)
 
     def _content(self, said: Said, item: Json, path: Path, index: int) -> None:
         """A content that a step begins with, or a text delta: its text may grow."""
@@ -131,7 +134,7 @@ class Reader:
             said.when_edited.append((self._channels.growing(("text", index)), Remove(())))
             self._channels.walked(said, delta, path)
         elif kind in _COMPLETE or kind.endswith(("_call", "_result")):
-            self._whole(said, delta, path)
+            self._whole(said, delta, path, index)
         else:
             self._unknown(said, delta, kind, index)
 
@@ -162,13 +165,19 @@ class Reader:
         said.closes += closed
         said.entries += [((), channel) for channel in closed if channel[0] == "tool_call"]
 
-    def _whole(self, said: Said, step: Json, path: Path) -> None:
+    def _whole(self, said: Said, step: Mapping[str, Json], path: Path, index: int) -> None:
         parts = Parts()
-        if table(step).get("type") in ("image", "audio", "video", "document"):
+        result = None
+        if step.get("type") in ("image", "audio", "video", "document"):
             read_content(parts, step, path, "assistant")
         else:
-            read_step(parts, step, path)
+            result = read_step(parts, step, path).outcome
+        begin = len(said.fragments)
         self._channels.once(parts.out, said)
+        if result is not None and "result" in step:
+            call_id = result.call_id or self._answers.get(index, "")
+            mine = tuple(begin + part for part in result.parts)
+            said.results.append(result._replace(call_id=call_id, parts=mine))
 
     # the interaction as a whole
 
