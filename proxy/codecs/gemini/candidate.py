@@ -6,7 +6,7 @@ from typing import Final
 from proxy.codecs import Channel, Json, Path
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.gemini.answer import copies_of, stopped
-from proxy.codecs.gemini.names import camel, member, spelling
+from proxy.codecs.gemini.names import camel, spelling
 from proxy.codecs.gemini.parts import held, read_part
 from proxy.codecs.gemini.streamed_calls import StreamedCalls
 from proxy.codecs.walk import Parts, table
