@@ -49,9 +49,15 @@ UNTOUCHED: Final = Outcome()
 class Exchange:
     """One request and its response. Not shared between flows; `on_request` comes first, then response or guard."""
 
-    def __init__(self, runtime: Runtime, codec: Codec, context: Context, *, asks_usage: bool = False) -> None:
-        """`asks_usage`: have the provider count the tokens of its streams, and keep that count from the client."""
+    def __init__(
+        self, runtime: Runtime, codec: Codec, context: Context, *, asks_usage: bool = False, follows: str | None = None
+    ) -> None:
+        """`asks_usage`: have the provider count the tokens of its streams, and keep that count from the client.
+
+        `follows`: what the request goes on with, where its address says so.
+        """
         self._asks_usage = asks_usage
+        self._follows = follows
         self.hides_usage = False
         self.judge = Judge(runtime, context)
         self.policy = runtime.policy
@@ -87,7 +93,7 @@ class Exchange:
 
     def _place(self, request: Request) -> None:
         """Session, run and turn of a request, and what is known of the answer that it goes on with."""
-        kept = self.judge.runtime.sessions.followed(self.context.agent.id, request.follows)
+        kept = self.judge.runtime.sessions.followed(self.context.agent.id, request.follows or self._follows)
         self.context.read(request, kept)
         if kept is not None:
             self.judge.pseudonyms.adopt(kept.values)

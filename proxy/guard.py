@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from proxy import texts
-from proxy.codecs import DecodeError, Json, Reading
+from proxy.codecs import AmbiguousError, DecodeError, Json, Reading
 from proxy.codecs.framings import Event, Frame, Framing
 from proxy.codecs.splicing import Change, Remove, TextChange
 from proxy.effects.redact import apply
@@ -96,7 +96,10 @@ class Guard:
             return self._read_opaque(frame, error)
         if self._codec.by_message:
             return self._read_message(frame)
-        reading = self._reader.read(document)
+        try:
+            reading = self._reader.read(document)
+        except AmbiguousError as error:
+            return self._read_ambiguous(frame, error)
         self._exchange.note(reading)
         self.ended = self.ended or reading.end
         pieces, copies = self._judge.read(reading)
@@ -110,6 +113,13 @@ class Guard:
         if outcome.body is not None:
             self._exchange.changed = True
             frame = frame._replace(raw=self._framing.with_data(frame, outcome.body), data=outcome.body)
+        return Item(frame, None, Reading(), (), ())
+
+    def _read_ambiguous(self, frame: Frame, error: DecodeError) -> Item:
+        """An event that clients put together differently: it leaves only where nobody looks at answers."""
+        if self._judge.looks:
+            raise StreamRefusedError(f"an event can be read in more than one way: {error}")
+        self._exchange.problems.append(f"stream: {error}")
         return Item(frame, None, Reading(), (), ())
 
     def _read_opaque(self, frame: Frame, error: DecodeError) -> Item:

@@ -68,7 +68,7 @@ class Inspection:
             headers=headers,
         )
         kind = Exchange if codec.answer_calls is None else ToolExchange
-        exchange = kind(runtime, codec, context, asks_usage=counts and route.asks_usage)
+        exchange = kind(runtime, codec, context, asks_usage=counts and route.asks_usage, follows=route.follows)
         return cls(exchange, streams=route.streams, query=query)
 
     def request(self, raw: bytes) -> Outcome:

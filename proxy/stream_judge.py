@@ -116,7 +116,8 @@ class StreamJudge:
             return Repeat(told, path, lambda: told.made)
         if told.kind != CALL:
             return self.read_once(told.kind, path, text)
-        if texts.parsed(text) != texts.parsed(whole):
+        said = texts.parsed(text)
+        if said is None or said != texts.parsed(whole):
             raise StreamRefusedError("the arguments of a tool call are told twice and differ")
         return Repeat(told, path, lambda: self._edits_of(told, text))
 

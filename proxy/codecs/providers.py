@@ -104,6 +104,8 @@ class Route(NamedTuple):
     """The model, where the path names it (Gemini, Bedrock, Azure)."""
     streams: bool = False
     """The path says that the answer is a stream."""
+    follows: str | None = None
+    """What is kept by the server and goes on here, where the path names it (a conversation)."""
 
 
 MCP = Route("mcp", mcp.CODEC.name)
@@ -182,7 +184,8 @@ def _match(host: str, method: str, path: str) -> Route | None:
             continue
         codec = next((codec for pattern, codec in row.paths.get(method, ()) if pattern.match(plain)), None)
         if codec is not None or not row.only_paths:
-            return Route(row.provider, codec, row.asks_usage, _model_in(path), _STREAMS.search(plain) is not None)
+            streams = _STREAMS.search(plain) is not None
+            return Route(row.provider, codec, row.asks_usage, _model_in(path), streams, _kept_in(path))
     return None
 
 
@@ -191,6 +194,15 @@ _MODEL = re.compile(r"/(?:model/([^/]+)|(?:models|deployments|engines)/([^/:]+))
 _STREAMS = re.compile(
     r":(?:stream(?:generatecontent|rawpredict)|serverstreamingpredict)|(?:converse-|response-|generate)stream$"
 )
+
+
+_KEPT = re.compile(r"/(?:conversations|threads)/([^/]+)")
+
+
+def _kept_in(path: str) -> str | None:
+    """`/v1/conversations/conv_1`, `/v1/threads/thread_1/messages`."""
+    found = _KEPT.search(path)
+    return unquote(found[1]) if found else None
 
 
 def _model_in(path: str) -> str | None:

@@ -45,6 +45,7 @@ KINDS: dict[str, Codec] = {
     "gemini_interactions": gemini_interactions.CODEC,
     "a2a": a2a.CODEC,
     "cohere_chat_v2": cohere_v2.CODEC,
+    "bedrock_converse": bedrock_converse.CODEC,
     "bedrock_converse_stream": bedrock_converse.CODEC,
     "bedrock_invoke": bedrock_invoke.CODEC,
     "bedrock_invoke_stream": bedrock_invoke.CODEC,

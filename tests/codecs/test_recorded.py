@@ -1,6 +1,7 @@
 """Recorded bodies: everything decodes, nothing is overlooked, the calls are those the recording counts."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -37,7 +38,12 @@ def test_every_recorded_request_is_read_whole() -> None:
         raw = recorded.body(record["request"])
         if raw.lstrip()[:1] != b"{":
             continue
-        document = trees.parse(raw)
+        try:
+            document = codec.syntax.parse(raw)
+        except DecodeError:
+            with pytest.raises(ValueError):
+                json.loads(raw)
+            continue
         request = codec.read_request(document)
         assert recorded.unread(document, request) == [], where
         assert recorded.misplaced(document, request) == [], where
@@ -55,7 +61,7 @@ def test_every_recorded_answer_is_read_whole() -> None:
         try:
             document = codec.of_answers.parse(raw)
         except DecodeError:
-            with pytest.raises(ValueError, match=""):
+            with pytest.raises(ValueError):
                 json.loads(raw)
             continue
         response = codec.read_response(document)
@@ -81,7 +87,12 @@ def test_every_recorded_stream_is_read_whole() -> None:
         for event in events:
             if not event.data or frames.is_end(event):
                 continue
-            document = codec.of_events.parse(event.data)
+            try:
+                document = codec.of_events.parse(event.data)
+            except DecodeError:
+                with pytest.raises(ValueError):
+                    json.loads(event.data)
+                continue
             reading = reader.read(document)
             told = [*reading.fragments, *reading.repeats, *reading.so_far]
             said = [Part(f.path, f.text, "", "text") for f in told]
@@ -149,4 +160,12 @@ def _readings(codec: Codec, frames: Framing, pieces: list[bytes]) -> list[Any]:
     frames, reader = type(frames)(), codec.stream_reader()
     events = [event for piece in pieces for event in frames.feed(piece)] + frames.finish()
     said = [event for event in events if event.data and not frames.is_end(event)]
-    return [*(reader.read(codec.of_events.parse(event.data)) for event in said), reader.finish()]
+    documents = [document for event in said for document in _parsed(codec, event.data)]
+    return [*map(reader.read, documents), reader.finish()]
+
+
+def _parsed(codec: Codec, data: bytes) -> Iterator[Any]:
+    try:
+        yield codec.of_events.parse(data)
+    except DecodeError:
+        return  # a recording that was cut
