@@ -33,10 +33,12 @@ from proxy.codecs import (
     mistral_fim,
     ollama,
     ollama_web,
+    openai_assistants,
     openai_chat,
     openai_completions,
     openai_realtime,
     openai_responses,
+    plain,
     unrecognised,
     xai_grpc,
 )
@@ -82,6 +84,9 @@ _CODECS: Mapping[str, Codec] = {
         bedrock_agent.RETRIEVAL,
         bedrock_agent.FLOW,
         bedrock_checks.CODEC,
+        openai_assistants.CODEC,
+        openai_assistants.THREADS,
+        *plain.CODECS,
         unrecognised.CODEC,
     )
 }
