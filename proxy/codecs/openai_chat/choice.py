@@ -8,10 +8,12 @@ from typing import Final
 
 from proxy.codecs import Channel, Json, Kind, Path
 from proxy.codecs.channels import Channels, Said
+from proxy.codecs.openai_chat.beside import Beside
 from proxy.codecs.openai_chat.calls import Calls
-from proxy.codecs.openai_chat.messages import REASONING, read_message
+from proxy.codecs.openai_chat.messages import REASONING
+from proxy.codecs.openai_chat.provided import Executed
 from proxy.codecs.splicing import Remove
-from proxy.codecs.walk import Parts, array, table
+from proxy.codecs.walk import array, table
 
 _GROWING: Final[Mapping[str, Channel]] = {
     "content": ("text",),
@@ -30,6 +32,8 @@ class Choice:
         self._channels = channels
         self._number = number
         self._calls = Calls(channels, number)
+        self._executed = Executed(channels, number)
+        self._beside = Beside(channels, number, self._calls)
         self._spoke: set[str] = set()
         self._over: set[str] = set()
 
@@ -40,12 +44,20 @@ class Choice:
     def delta(self, said: Said, delta: Mapping[str, Json], path: Path) -> None:
         """What one delta, at `path` in its chunk, adds."""
         for name, value in delta.items():
-            if name == "role" or value in _NOTHING:
+            if value in _NOTHING or (name == "role" and isinstance(value, str)):
                 continue
             if name == "tool_calls" and isinstance(value, list):
                 self._ended(said, "text")
                 for index, piece in enumerate(value):
                     self._calls.piece(said, table(piece), (*path, name, index), after_text=self._spoken)
+            elif name == "tool_calls" and isinstance(value, dict):
+                self._ended(said, "text")
+                self._calls.piece(said, value, (*path, name), after_text=self._spoken)
+            elif name == "executed_tools" and isinstance(value, list):
+                for index, piece in enumerate(value):
+                    self._executed.read(said, table(piece), (*path, name, index))
+            elif name == "annotations" and isinstance(value, list):
+                self._beside.annotations(said, value, (*path, name))
             elif name == "function_call" and isinstance(value, dict):
                 if not any(value.values()):
                     continue
@@ -57,18 +69,10 @@ class Choice:
                 self._structured(said, name, value, (*path, name))
 
     def copies(self, said: Said, members: Mapping[str, Json], path: Path) -> None:
-        """What repeats the choice's text: log-probabilities, and Perplexity's cumulative message beside the delta."""
-        message = members.get("message")
-        copies = [(*path, name) for name in ("logprobs", "message") if members.get(name) is not None]
-        if not copies:
-            return
-        bases = {base for base in self._channels.open_bases() if base[1] == self._number} | {("text", self._number)}
-        channels = [self._channels.growing(base) for base in sorted(bases, key=str)]
-        said.when_edited += [(channel, Remove(copy)) for channel in channels for copy in copies]
-        if message is not None:
-            parts = Parts()
-            read_message(parts, message, (*path, "message"))
-            self._channels.once(parts.out, said)
+        """What stands beside the delta and repeats it. `text`: Together's and TGI's copy of each piece."""
+        if isinstance(text := members.get("text"), str) and text:
+            self._fragment(said, ("text", self._number, "beside"), (*path, "text"), text)
+        self._beside.copies(said, members, path, after_text=self._spoken)
 
     def finished(self, said: Said, reason: Json, path: Path) -> None:
         """The choice is complete; `reason` stands in the chunk's choice at `path`."""
@@ -77,6 +81,7 @@ class Choice:
         else:
             self._channels.walked(said, reason, (*path, "finish_reason"))
         said.calls += self._calls.bases
+        self._calls.finished()
         for base in self._channels.open_bases():
             if base[1] == self._number:
                 said.closes += self._channels.close(base)

@@ -5,7 +5,8 @@ from typing import Final
 
 from proxy.codecs import Json, Path, Request, Response, ToolCall, ToolResult
 from proxy.codecs.history import History
-from proxy.codecs.openai_chat.messages import RESULT_ROLES, read_message
+from proxy.codecs.openai_chat.messages import RESULT_ROLES, read_message, with_offsets
+from proxy.codecs.openai_chat.provided import result_of
 from proxy.codecs.splicing import Change, Remove
 from proxy.codecs.walk import Parts, array, number, table, word
 from proxy.events import Usage
@@ -70,6 +71,7 @@ def read_response(document: Json) -> Response:
         calls += read_message(parts, members.get("message"), (*path, "message"))
         mine = range(begin, len(parts.out)) if members.get("logprobs") is not None else ()
         copies += [(part, Remove((*path, "logprobs"))) for part in mine]
+        copies += _offsets(parts, begin, members.get("message"), (*path, "message"))
         parts.members(members, path, "other", "text", _CHOICE if mine else _CHOICE - {"logprobs"})
         if not members:
             parts.walk(choice, path, "other", "text")
@@ -78,7 +80,16 @@ def read_response(document: Json) -> Response:
     parts.members(root, (), "other", "text", skip)
     if not isinstance(document, dict):
         parts.walk_any(document, (), "other", "text")
-    return Response(word(root.get("model")), parts.out, calls, stop, read_usage(root), when_edited=copies)
+    made = (result_of(parts, call) for call in calls if call.by_provider)
+    results = [result for result in made if result is not None]
+    return Response(word(root.get("model")), parts.out, calls, stop, read_usage(root), results, when_edited=copies)
+
+
+def _offsets(parts: Parts, begin: int, message: Json, path: Path) -> list[tuple[int, Change]]:
+    """Annotations that count in the message's text."""
+    marked = with_offsets(table(message).get("annotations"))
+    spoken = [i for i in range(begin, len(parts.out)) if parts.out[i].path[len(path) :][:1] == ("content",)]
+    return [(i, Remove((*path, "annotations", index))) for i in spoken for index in marked]
 
 
 def read_usage(root: Mapping[str, Json]) -> Usage | None:

@@ -6,7 +6,8 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Json, Kind, Path, ToolCall
-from proxy.codecs.walk import Parts, arguments, table, word
+from proxy.codecs.openai_chat.provided import read_executed
+from proxy.codecs.walk import Parts, arguments, array, table, word
 
 _ROLES: Final = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
 RESULT_ROLES: Final = frozenset({"tool", "function"})
@@ -23,6 +24,7 @@ def read_message(parts: Parts, message: Json, path: Path) -> list[ToolCall]:
     spoken = word(members.get("role"))
     role = "tool" if spoken in RESULT_ROLES else _ROLES.get(spoken or "", "other")
     kind: Kind = "tool_result" if role == "tool" else "text"
+    found: list[ToolCall] = []
     for name, value in members.items():
         if name in _MESSAGE:
             continue
@@ -32,9 +34,11 @@ def read_message(parts: Parts, message: Json, path: Path) -> list[ToolCall]:
             parts.walk(value, (*path, name), role, "reasoning")
         elif name == "audio":
             parts.walk(value, (*path, name), role, kind)
+        elif name == "executed_tools" and isinstance(value, list):
+            found += [read_executed(parts, table(item), (*path, name, index)) for index, item in enumerate(value)]
         else:
             parts.members({name: value}, path, "other", "text", frozenset())
-    return _calls(parts, members, path)
+    return found + _calls(parts, members, path)
 
 
 _KNOWN_PARTS: Final = frozenset(
@@ -73,6 +77,8 @@ def _calls(parts: Parts, members: Mapping[str, Json], path: Path) -> list[ToolCa
     if isinstance(calls, list):
         for index, call in enumerate(calls):
             found += _call(parts, call, (*path, "tool_calls", index))
+    elif isinstance(calls, dict):
+        found += _call(parts, calls, (*path, "tool_calls"))
     else:
         parts.walk(calls, (*path, "tool_calls"), "other", "text")
     legacy = members.get("function_call")
@@ -121,3 +127,12 @@ def _function(parts: Parts, function: Mapping[str, Json], path: Path, field: str
     if isinstance(given, str):
         return name, given
     return name, orjson.dumps(given).decode() if given is not None else ""
+
+
+def with_offsets(annotations: Json) -> list[int]:
+    """Indexes of annotations that say where in the text they belong (`url_citation.start_index`)."""
+    return [
+        index
+        for index, item in enumerate(array(annotations))
+        if any("start_index" in table(value) for value in (item, *table(item).values()))
+    ]

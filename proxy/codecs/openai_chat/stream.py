@@ -13,6 +13,7 @@ _CHUNK: Final = frozenset({"id", "object", "created", "model", "choices", "usage
     {"system_fingerprint", "service_tier", "obfuscation"}
 )
 _CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs", "message", "native_finish_reason"})
+_CHOICE_TEXT: Final = _CHOICE | {"text"}
 _FLOWING: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _CONTENT: Final = ("choices", 0, "delta", "content")
 
@@ -89,13 +90,13 @@ class Reader:
             self._channels.walked(said, delta, (*path, "delta"))
         state.copies(said, members, path)
         if not members.keys() <= _CHOICE:
-            self._channels.rest(said, members, path, _CHOICE)
+            self._channels.rest(said, members, path, _CHOICE_TEXT if isinstance(members.get("text"), str) else _CHOICE)
         if not members:
             self._channels.walked(said, choice, path)
         if used := members.get("usage"):  # Moonshot
             said.usage = read_usage({"usage": used})
         reason = members.get("finish_reason")
-        if reason is not None:
+        if reason is not None and reason != "":  # Snowflake's way to say that there is none
             state.finished(said, reason, path)
 
     def _state(self, members: Mapping[str, Json], position: int) -> Choice:

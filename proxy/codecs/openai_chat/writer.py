@@ -1,6 +1,8 @@
 """Cutting tool calls out of streams and whole responses, with a notice in the place of each."""
 
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import orjson
@@ -16,7 +18,12 @@ class Writer:
     """Cuts calls out of one stream, chunk by chunk."""
 
     def __init__(self) -> None:
-        self._noticed: dict[Channel, int] = {}
+        self._noticed: set[Channel] = set()
+        self._noticing: set[str | int] = set()
+        """Choices that said a notice."""
+        self._ordinals: dict[str | int, list[int]] = {}
+        """Numbers of the calls that were cut, by choice, in order."""
+        self._counted = 0
 
     def rewrite(
         self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
@@ -33,8 +40,10 @@ class Writer:
                 notices[delta] = f"{notices[delta]}\n\n{text}" if delta in notices else text
         changes += _without([path for path, _ in cut], document)
         changes += [change for path, text in notices.items() for change in say(document, path, text)]
-        changes += [change for path, channel in kept for change in _renumbered(document, path, channel, cuts)]
+        self._count(cuts)
+        changes += [change for path, channel in kept for change in self._renumbered(document, path, channel)]
         changes += _stopped(document, reading, cuts)
+        changes += _copies(document, reading, cuts)
         if not changes:
             return None
         if cut and not kept and not notices and _nothing_else(document, reading):
@@ -43,9 +52,24 @@ class Writer:
 
     def _notice(self, channel: Channel, reading: Reading, cuts: Mapping[Channel, str]) -> str:
         after = any(opened.after_text for opened in reading.opens if opened.channel == channel)
-        again = any(other[1] == channel[1] for other in self._noticed)
-        self._noticed[channel] = 1
+        again = channel[1] in self._noticing
+        self._noticed.add(channel)
+        self._noticing.add(channel[1])
         return ("\n\n" if after or again else "") + cuts[channel]
+
+    def _count(self, cuts: Mapping[Channel, str]) -> None:
+        """Cuts only become more."""
+        for cut in islice(cuts, self._counted, None):
+            insort(self._ordinals.setdefault(cut[1], []), number(cut[2]))
+        self._counted = len(cuts)
+
+    def _renumbered(self, document: Json, path: Path, channel: Channel) -> list[Change]:
+        """Close the gaps that cut calls leave in `index`: clients assemble by it."""
+        index = table(_at(document, path)).get("index")
+        if not isinstance(index, int):
+            return []
+        below = bisect_left(self._ordinals.get(channel[1], ()), number(channel[2]))
+        return [Replace((*path, "index"), b"%d" % max(0, index - below))] if below else []
 
 
 def stream_writer() -> Writer:
@@ -86,17 +110,17 @@ def say(document: Json, path: Path, text: str) -> list[Change]:
     return [Replace(here, orjson.dumps(text))]
 
 
-def _renumbered(document: Json, path: Path, channel: Channel, cuts: Mapping[Channel, str]) -> list[Change]:
-    """Close the gaps that cut calls leave in `index`: clients assemble by it."""
-    index = table(_at(document, path)).get("index")
-    if not isinstance(index, int):
-        return []
-    below = sum(1 for cut in cuts if cut[:2] == channel[:2] and _ordinal(cut) < _ordinal(channel))
-    return [Replace((*path, "index"), b"%d" % max(0, index - below))] if below else []
-
-
-def _ordinal(channel: Channel) -> int:
-    return number(channel[2])
+def _copies(document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Change]:
+    """Messages beside a delta that repeat a call that was cut."""
+    changes: list[Change] = []
+    own = {path[:3] for path, _ in reading.entries}
+    for position, choice in enumerate(array(table(document).get("choices"))):
+        members, path = table(choice), ("choices", position, "message")
+        index = members.get("index")
+        numbered = index if isinstance(index, int) else position
+        if table(members.get("message")).get("tool_calls") and path not in own and any(c[1] == numbered for c in cuts):
+            changes.append(Remove(path))
+    return changes
 
 
 def _stopped(document: Json, reading: Reading, cuts: Mapping[Channel, str]) -> list[Change]:
@@ -131,10 +155,10 @@ def cut_calls(document: Json, response: Response, cuts: Mapping[int, str]) -> li
     for index, text in cuts.items():
         notices.setdefault(paths[index][:3], []).append(text)
     changes = _without(list(paths.values()), document)
+    left = {call.path[:3] for i, call in enumerate(response.calls) if i not in cuts and not call.by_provider}
     for message, texts in notices.items():
         changes += say(document, message, "\n\n".join(texts))
-        kept = [i for i, call in enumerate(response.calls) if call.path[:3] == message and i not in cuts]
         reason = table(_at(document, message[:2])).get("finish_reason")
-        if not kept and reason in ("tool_calls", "function_call"):
+        if message not in left and reason in ("tool_calls", "function_call"):
             changes.append(Replace((*message[:2], "finish_reason"), b'"stop"'))
     return changes
