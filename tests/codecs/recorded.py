@@ -14,6 +14,7 @@ from proxy.codecs import (
     Response,
     a2a,
     anthropic,
+    anthropic_complete,
     bedrock_agent,
     bedrock_checks,
     bedrock_converse,
@@ -23,11 +24,15 @@ from proxy.codecs import (
     gemini_interactions,
     mcp,
     mistral_chat,
+    openai_assistants,
     openai_chat,
+    openai_completions,
+    openai_realtime,
     openai_responses,
     trees,
 )
 from proxy.codecs.codec import Codec
+from proxy.codecs.plain import formats
 from proxy.codecs.walk import LONGEST_WORD, STRUCTURE
 from tests.shared import SHARED
 
@@ -52,6 +57,23 @@ KINDS: dict[str, Codec] = {
     "bedrock_agent": bedrock_agent.CODEC,
     "bedrock_count_tokens": bedrock_checks.CODEC,
     "bedrock_guardrail": bedrock_checks.CODEC,
+    "openai_completions": openai_completions.CODEC,
+    "anthropic_complete": anthropic_complete.CODEC,
+    "openai_assistants": openai_assistants.CODEC,
+    "openai_realtime_http": openai_realtime.OVER_HTTP,
+    "embeddings": formats.EMBEDDINGS,
+    "rerank": formats.RERANK,
+    "moderations": formats.MODERATIONS,
+    "images": formats.IMAGES,
+    "audio": formats.AUDIO,
+    "files": formats.RESOURCES,
+    "batches": formats.RESOURCES,
+    "models": formats.RESOURCES,
+    "fine_tuning": formats.RESOURCES,
+    "watsonx_text": formats.WATSONX,
+    "replicate": formats.REPLICATE,
+    "sagemaker_invoke": formats.TEXT_GENERATION,
+    "alephalpha_complete": formats.ALEPH_ALPHA,
 }
 
 
