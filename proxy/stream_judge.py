@@ -190,11 +190,11 @@ class StreamJudge:
     def _note_owners(self, reading: Reading) -> None:
         """Strings of arguments that came whole with their call are texts of their own: whose, they must know."""
         whole = {opened.channel: opened for opened in reading.opens if opened.arguments is not None}
-        owners = [(path, whole[channel]) for path, channel in reading.entries if channel in whole]
+        owners = {path: whole[channel] for path, channel in reading.entries if channel in whole}
         for channel, path, _ in reading.fragments if owners else ():
             if channel[0] == CALL and channel not in whole:
-                owner = next((opened for start, opened in owners if path[: len(start)] == start), None)
-                self._growing(channel).within = owner
+                starts = (path[:end] for end in range(len(path) + 1))
+                self._growing(channel).within = next((owners[start] for start in starts if start in owners), None)
 
     # texts
 
