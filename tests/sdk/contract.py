@@ -41,7 +41,7 @@ WEATHER = call("get_weather", {"city": 'Köln "x"', "days": [1, 2.5], "when": No
 READ_ENV = call("read_file", {"path": "/srv/app/.env"}, call_id="call_env")
 READ_README = call("read_file", {"path": "/srv/app/README.md"}, call_id="call_readme")
 
-_OF_THE_MOMENT = {"authorization", "x-amz-date", "amz-sdk-invocation-id", "x-goog-request-id", "traceparent"}
+_OF_THE_MOMENT = {"amz-sdk-invocation-id"}
 """Headers in which two requests of one client differ."""
 
 

@@ -47,12 +47,6 @@ def _client(line: Line, **credentials: str) -> Iterator[Any]:
         client.close()
 
 
-def _plain(response: dict[str, Any]) -> dict[str, Any]:
-    """A response without its transport's headers, of which some are of one hop."""
-    told = {name: value for name, value in response["ResponseMetadata"].items() if name != "HTTPHeaders"}
-    return {**response, "ResponseMetadata": told}
-
-
 class TestConverse(Contract):
     """`POST /model/…/converse` and `/converse-stream`."""
 
@@ -82,7 +76,7 @@ def _converse(response: dict[str, Any]) -> Told:
     content = response["output"]["message"]["content"]
     text = "".join(block["text"] for block in content if "text" in block)
     calls = [(block["toolUse"]["name"], block["toolUse"]["input"]) for block in content if "toolUse" in block]
-    return Told(text, calls, response["stopReason"], _plain(response))
+    return Told(text, calls, response["stopReason"], response)
 
 
 def _assembled(events: list[dict[str, Any]]) -> Told:
