@@ -154,18 +154,20 @@ class Guard:
                     return out
             item = queue.popleft()
             self._queued -= len(item.event.raw)
-            leaving = self._bytes(item)
-            if leaving is not item.event.raw and leaving != item.event.raw:
+            leaving = self._frames(item)
+            if leaving[0] is not item.event.raw and leaving != [item.event.raw]:
                 self._exchange.changed = True
-            if leaving:
-                out.append(leaving)
+            out += filter(None, leaving)
         return out
 
-    def _bytes(self, item: Item) -> bytes:
-        """An event as it leaves: as it came, with edits spliced in, or rewritten around calls that were cut out."""
+    def _frames(self, item: Item) -> list[bytes]:
+        """An event as it leaves: as it came, with edits spliced in, or rewritten around calls that were cut out.
+
+        Frame by frame: each is a message of its own on a WebSocket.
+        """
         event, framing = item.event, self._framing
         if item.reading.only_usage and self._exchange.hides_usage:
-            return framing.dropped(event)  # asked for by us, not by the client
+            return [framing.dropped(event)]  # asked for by us, not by the client
         changes: list[Change] = []
         for piece in item.pieces:
             if piece.growing.has_edits:
@@ -174,27 +176,27 @@ class Guard:
                     changes.append(TextChange(piece.path, local))
         changes += [change for growing, change in item.copies if growing.edited]
         if not changes and not self._judge.cuts:
-            return framing.unchanged(event)
+            return [framing.unchanged(event)]
         if _LEAVES_OUT in changes:
-            return framing.dropped(event)
+            return [framing.dropped(event)]
         if item.document is None:
-            return self._plainly(item, changes) if changes else framing.unchanged(event)
+            return [self._plainly(item, changes) if changes else framing.unchanged(event)]
         data = self._syntax.splice(event.data, changes)
         if self._judge.cuts:
             document = self._syntax.parse(data) if changes else item.document
             rewritten = self._writer.rewrite(event._replace(data=data), document, item.reading, self._judge.cuts)
             if rewritten is not None:
                 return self._written(event, rewritten)
-        return framing.with_data(event, data) if changes else framing.unchanged(event)
+        return [framing.with_data(event, data) if changes else framing.unchanged(event)]
 
-    def _written(self, event: Frame, rewritten: Sequence[Event]) -> bytes:
+    def _written(self, event: Frame, rewritten: Sequence[Event]) -> list[bytes]:
         """New events in the place of one; the first keeps its framing where it is still the same kind of event."""
         framing = self._framing
         if not rewritten:
-            return framing.dropped(event)
+            return [framing.dropped(event)]
         first, *others = rewritten
         kept = framing.with_data(event, first.data) if first.name == event.name else framing.encode(first)
-        return kept + b"".join(framing.encode(other) for other in others)
+        return [kept, *(framing.encode(other) for other in others)]
 
     def _plainly(self, item: Item, changes: Sequence[Change]) -> bytes:
         """Edits of what is no document."""

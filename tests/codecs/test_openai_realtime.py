@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.codecs import Key, Request
+from proxy.codecs.framings.messages import Messages
 from proxy.codecs.openai_realtime import CODEC
 from proxy.codecs.splicing import splice
 from proxy.events import Usage
+from proxy.guard import Guard
 from tests.codecs.documents import ANY_JSON, calls, cut, edited, misplaced, places, put, readings, texts, unread, unsaid
+from tests.judging import REDACT, exchange
 
 TOOL = {
     "type": "function",
@@ -459,6 +462,29 @@ def test_any_value_in_any_place_is_read(document: Any, value: Any, where: int) -
     assert [path for path in unsaid(odd, reading) if path[-1] != "name"] == []
     assert misplaced(odd, [(f.path, f.text) for f in [*reading.fragments, *reading.repeats]]) == []
     cut(CODEC, [odd], {channel: "NO" for _, channel in reading.entries})
+
+
+# through the guard
+
+
+def test_what_takes_the_place_of_a_message_is_one_message_each() -> None:
+    deny = "version: 1\nrules: [{id: calls, at: pre_tool_execution, verdict: deny}]"
+    guard = Guard(exchange(deny, "openai_realtime"), Messages())
+    out = [piece for raw in map(orjson.dumps, calling()) for piece in guard.pump(Messages().feed(raw))]
+    assert [orjson.loads(message)["type"] for message in out] == [
+        document["type"] for document in cut(CODEC, calling(), {CHANNEL: "NO"})
+    ]
+
+
+def test_a_secret_is_taken_out_of_every_copy() -> None:
+    secret = "ghp_" + "16C7e42F292c6912E7710c838347Ae178B4a"  # GitHub's documented example token
+    guard = Guard(exchange(REDACT, "openai_realtime"), Messages())
+    documents = spoken("response.output_audio_transcript", "transcript", f"It is {secret}.")
+    out = [piece for raw in map(orjson.dumps, documents) for piece in guard.pump(Messages().feed(raw))]
+    assert len(out) == len(documents)
+    assert b"ghp_" not in b"".join(out)
+    final = orjson.loads(out[-1])["response"]["output"][0]["content"][0]["transcript"]
+    assert orjson.loads(out[6])["transcript"] == final
 
 
 # HTTP and midstream's own words
