@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.codecs import AmbiguousError, DecodeError
-from proxy.codecs.multipart import MULTIPART, parse, splice
+from proxy.codecs.multipart import MULTIPART, UPLOADS, parse, splice
 from proxy.codecs.splicing import Append, Remove, Replace, TextChange
 from proxy.decision import TextEdit
 
@@ -198,6 +198,18 @@ def test_whatever_parts_hold_they_are_read_back(given_parts: list[tuple[str, byt
     assert splice(raw, changes) == raw
     longer = splice(raw, [change._replace(edits=[TextEdit(0, 0, "+")]) for change in changes])
     assert len(longer) == len(raw) + len(changes)
+
+
+def test_a_file_may_be_uploaded_by_itself() -> None:
+    assert UPLOADS.parse(b"my notes") == {"parts": [{"text": "my notes"}]}
+    assert UPLOADS.parse(PNG) == {"parts": [{"sealed": len(PNG)}]}
+    assert UPLOADS.parse(b"v=0\r\n") == {"parts": [{"type": "application/sdp", "text": "v=0\r\n"}]}
+    assert UPLOADS.parse(b'{"a": 1}') == {"a": 1}
+    assert UPLOADS.parse(GOOD) == parse(GOOD)
+    assert UPLOADS.splice(b"my notes", [edit(("parts", 0, "text"), 3, 8, "x")]) == b"my x"
+    for raw in (b'{"a": ', GOOD[:-4]):
+        with pytest.raises(DecodeError):
+            UPLOADS.parse(raw)
 
 
 # bad input

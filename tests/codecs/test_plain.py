@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.codecs.codec import Codec
-from proxy.codecs.multipart import MULTIPART
+from proxy.codecs.multipart import MULTIPART, UPLOADS
 from proxy.codecs.plain import CODECS
 from proxy.codecs.splicing import Remove, Replace, splice
 from proxy.events import Usage
@@ -150,6 +150,14 @@ def test_a_file_is_the_users() -> None:
     raw = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nmy notes\r\n--b--\r\n'
     (part, *_) = [part for part in BY_NAME["resources"].read_request(MULTIPART.parse(raw)).parts if "my" in part.text]
     assert (part.role, part.path) == ("user", ("parts", 0, "text"))
+
+
+def test_a_session_description_is_not_touched() -> None:
+    raw = b"v=0\r\no=- 4111111111111111 1 IN IP4 0.0.0.0\r\n"
+    form = b'--b\r\nContent-Disposition: form-data; name="sdp"\r\nContent-Type: application/sdp\r\n\r\n' + raw
+    for body in (raw, form + b"\r\n--b--\r\n"):
+        parts = BY_NAME["resources"].read_request(UPLOADS.parse(body)).parts
+        assert [part.sealed for part in parts if "4111" in part.text] == [True]
 
 
 def test_speech_is_asked_for_in_words() -> None:

@@ -9,8 +9,8 @@ from typing import Final
 import orjson
 
 from proxy.codecs import Path, splicing
-from proxy.codecs.multipart.form import Span, document_of, is_json, read_part
-from proxy.codecs.multipart.scan import Section, sections
+from proxy.codecs.multipart.form import Span, document_of, is_json, read_part, sections_of
+from proxy.codecs.multipart.scan import Section
 from proxy.codecs.splicing import Change, Replace, TextChange
 from proxy.decision import TextEdit
 
@@ -24,7 +24,7 @@ def splice(raw: bytes, changes: Sequence[Change]) -> bytes:
         if len(change.path) < 3 or change.path[0] != "parts" or not isinstance(change.path[1], int):
             raise LookupError("a form has nothing to change there")
         by_part.setdefault(change.path[1], []).append(change)
-    every = sections(raw)
+    every = sections_of(raw)
     pieces: list[bytes] = []
     done = 0
     for number in sorted(by_part):

@@ -21,6 +21,9 @@ _PARAMETER: Final = re.compile(
 _DISPOSITION: Final = re.compile(rb"(?:form-data|attachment|inline|file)[ \t]*", re.IGNORECASE)
 _PLAIN: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
+SDP: Final = "application/sdp"
+"""A session description (RFC 8866): machines' words."""
+
 
 class Form(dict[str, Json]):
     """A multipart body, told from a JSON object that looks the same."""
@@ -41,6 +44,29 @@ def parse(raw: bytes) -> Json:
     if is_json(raw):
         return trees.parse(raw)
     return Form(parts=[read_part(raw, section).members for section in sections(raw)])
+
+
+def parse_upload(raw: bytes) -> Json:
+    """As `parse`; what is neither is a file by itself, of one part without a name."""
+    if is_json(raw) or is_form(raw):
+        return parse(raw)
+    read = read_part(raw, _whole(raw))
+    kind = {"type": SDP} if raw.startswith(b"v=0") else {}
+    return Form(parts=[kind | read.members])
+
+
+def sections_of(raw: bytes) -> list[Section]:
+    """Where the parts of an upload stand."""
+    return sections(raw) if is_form(raw) else [_whole(raw)]
+
+
+def _whole(raw: bytes) -> Section:
+    return Section((), 0, len(raw))
+
+
+def is_form(raw: bytes) -> bool:
+    """Whether it begins as a multipart body does."""
+    return raw.startswith(b"--")
 
 
 def is_json(raw: bytes) -> bool:

@@ -14,7 +14,7 @@ import orjson
 from proxy.codecs import Json, Path
 from proxy.codecs.codec import JSON, Codec, Syntax
 from proxy.codecs.framings import Event
-from proxy.codecs.multipart import MULTIPART
+from proxy.codecs.multipart import MULTIPART, UPLOADS
 from proxy.codecs.openai_chat.own import refusal
 from proxy.codecs.plain.stream import EACH, Growth, Reader
 from proxy.codecs.plain.table import Table, at, read_request, read_response
@@ -144,8 +144,8 @@ REPLICATE: Final = _codec(
 )
 """Predictions: `input` goes up, `output` comes down when it is asked for; streams are plain texts (`event: output`)."""
 
-RESOURCES: Final = _codec("resources", Table(), syntax=MULTIPART, is_model=False, framings=("sse", "lines"))
-"""Files and uploads (forms), batches, models, fine-tuning, vector stores: all strings, of nobody's role."""
+RESOURCES: Final = _codec("resources", Table(), syntax=UPLOADS, is_model=False, framings=("sse", "lines"))
+"""Files (forms, or a file by itself), batches, models, fine-tuning, vector stores: all strings, of nobody's role."""
 
 CODECS: Final[Sequence[Codec]] = (
     EMBEDDINGS,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from proxy.codecs import Json, Path, Request, Response
-from proxy.codecs.multipart.form import Form
+from proxy.codecs.multipart.form import SDP, Form
 from proxy.codecs.splicing import Change, Remove, Replace
 from proxy.codecs.trees import PLAIN_NAME
 from proxy.codecs.walk import ARBITRARY, LONGEST_WORD, Parts, array, number, table, word
@@ -146,13 +146,14 @@ def _form(parts: Parts, of: Table, form: Form) -> Mapping[str, Json]:
     for index, part in enumerate(form["parts"]):
         path, name, text = ("parts", index), part.get("name", ""), part.get("text")
         fields.setdefault(name, text)
-        role = roles.get(name, "user" if "filename" in part else "other")
+        role = roles.get(name, "user" if "filename" in part or not name else "other")
+        is_sdp = str(part.get("type", "")).lower().startswith(SDP)  # an edited one connects to nothing
         if not PLAIN_NAME.fullmatch(name.removesuffix("[]")):
             parts.walk(name, (*path, "name"), "other", "text")
         for member in ("filename", "type", "headers"):
             parts.members({member: part.get(member)}, path, "other", "text", frozenset())
         if not (name in ("model", "stream") and text is not None and len(text) <= LONGEST_WORD):
-            parts.walk(text, (*path, "text"), role, "text")
+            parts.walk(text, (*path, "text"), role, "text", sealed=is_sdp)
         for member in ("json", "lines"):
             parts.walk_any(part.get(member), (*path, member), role, "text")
     return fields
