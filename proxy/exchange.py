@@ -198,10 +198,14 @@ class Exchange:
     def note(self, reading: Reading) -> None:
         """What one event of a stream says of the answer as a whole."""
         tally = self.judge.tally
-        tally.usage = reading.usage or tally.usage
-        tally.stop_reason = reading.stop_reason or tally.stop_reason
-        tally.output_chars += sum(len(fragment.text) for fragment in reading.fragments)
-        self.context.model = self.context.model or reading.model
+        for fragment in reading.fragments:
+            tally.output_chars += len(fragment.text)
+        if reading.usage is not None:
+            tally.usage = reading.usage
+        if reading.stop_reason is not None:
+            tally.stop_reason = reading.stop_reason
+        if self.context.model is None:
+            self.context.model = reading.model
         if reading.keeps:
             self._keep(reading.keeps)
 
