@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import anthropic
@@ -35,11 +36,16 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", KEY)
 
 
+@cache
+def _session() -> boto3.Session:
+    """One for all: it holds the descriptions of Amazon's services, which take long to read."""
+    return boto3.Session(region_name="us-east-1")
+
+
 @contextmanager
 def _client(line: Line, **credentials: str) -> Iterator[Any]:
-    session = boto3.Session(region_name="us-east-1", **credentials)
     config = Config(proxies={"https": line.proxy}, retries={"total_max_attempts": 3})
-    client = session.client("bedrock-runtime", verify=str(line.ca_file), config=config)
+    client = _session().client("bedrock-runtime", verify=str(line.ca_file), config=config, **credentials)
     client.meta.events.register("before-send.bedrock-runtime", line.count)
     try:
         yield client
