@@ -77,6 +77,8 @@ class ToolCall(NamedTuple):
     beside: bool = False
     """No call of a tool, but another message to its server that carries text (`prompts/get`), under its method's name:
     it is decided only where something is found in it."""
+    form: str = ""
+    """What the format calls such a call, where that decides what its result looks like."""
 
 
 class ToolResult(NamedTuple):
@@ -90,6 +92,16 @@ class ToolResult(NamedTuple):
     is_error: bool = False
     new: bool = True
     server: str | None = None
+
+
+class Owed(NamedTuple):
+    """A call that was cut out of an answer kept by its provider, where it still waits for a result."""
+
+    call_id: str
+    name: str
+    form: str
+    """As in `ToolCall`."""
+    notice: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +178,8 @@ class OpenCall(NamedTuple):
     by_provider: bool = False
     """As in `ToolCall`."""
     server: str | None = None
+    form: str = ""
+    """As in `ToolCall`."""
 
 
 class Reading(NamedTuple):

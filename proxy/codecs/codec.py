@@ -3,13 +3,13 @@
 A format fills in what it has; what it lacks (calls that can be cut, a place for context) is said by the defaults here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 import orjson
 
-from proxy.codecs import Channel, Json, Reading, Request, Response, ToolResult
+from proxy.codecs import Channel, Json, Owed, Reading, Request, Response, ToolCall, ToolResult
 from proxy.codecs.framings import Event, Frame
 from proxy.codecs.splicing import Change, Replace, splice
 from proxy.codecs.trees import parse
@@ -78,6 +78,10 @@ def _no_change(document: Json) -> list[Change]:
     return []
 
 
+def _owes_nothing(document: Json, owed: Sequence[Owed]) -> list[Change]:
+    return []
+
+
 def _as_string(document: Json, result: ToolResult, text: str) -> list[Change]:
     return [Replace(result.content, orjson.dumps(text))]
 
@@ -97,6 +101,58 @@ def _never(document: Json) -> bool:
 def problem(status: int, message: str) -> bytes:
     """A problem (RFC 9457), for formats without an error shape of their own."""
     return orjson.dumps({"type": "about:blank", "title": "refused by midstream", "status": status, "detail": message})
+
+
+class Mirrors(NamedTuple):
+    """Headers of a request that repeat what its body says."""
+
+    said: Callable[[Mapping[str, str]], Mapping[str, str]]
+    """What they say, by header."""
+    mirrored: Callable[[Mapping[str, str], Json, Json], Mapping[str, str | None]]
+    """(headers, body, body after an edit): the new values of those whose value was edited, None for one that goes."""
+    encoded: Callable[[str], str]
+    """A text as such a header may carry it."""
+
+
+def _no_session(headers: Mapping[str, str]) -> str | None:
+    return None
+
+
+def _nowhere(document: Json) -> Iterable[str]:
+    return ()
+
+
+def _never_elsewhere(method: str, path: str, headers: Mapping[str, str]) -> bool:
+    return False
+
+
+class Withholding(NamedTuple):
+    """How calls are denied whose answer comes on another connection, or for which nobody waits."""
+
+    waits: Callable[[Json, ToolCall], bool]
+    """Whether the sender of a message waits for an answer to it."""
+    withhold: Callable[[Json, Request, Mapping[int, str]], list[Change]]
+    """Takes denied calls (indexes) out of a request, so that the server answers them with an error under their ids."""
+    told: Callable[[Json, ToolResult, str, bool], list[Change]]
+    """(document, that answer, notice, whether a tool was called): puts the notice in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolProtocol:
+    """What formats have besides in which agents and tool servers send each other messages: whose they are."""
+
+    is_message: Callable[[Json], bool]
+    """Whether all of a document is messages of the protocol."""
+    server_of: Callable[[Json], str | None]
+    """The server's own name, where a document tells it."""
+    endpoints_of: Callable[[Json], Iterable[str]] = _nowhere
+    """The URLs at which that server is reached, where the document says so."""
+    session: Callable[[Mapping[str, str]], str | None] = _no_session
+    """The id of the session that a request or an answer belongs to, by its headers."""
+    answered_elsewhere: Callable[[str, str, Mapping[str, str]], bool] = _never_elsewhere
+    """(method, path with query, headers): whether a request is answered on another connection."""
+    withholding: Withholding | None = None
+    mirrors: Mirrors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +176,23 @@ class Codec:
     ask_usage: Callable[[Json], list[Change]] = _no_change
     """Makes a streamed answer end with its token counts, where the format leaves that to the request."""
     mend: Callable[[Json], list[Change]] = _no_change
-    """Takes out of a request what its provider would refuse because a call was cut out of an earlier answer."""
+    """Takes out of a request what its provider would refuse because a call was cut out of an earlier answer, or puts it
+    elsewhere. The document is what is left of the request after every other change."""
+    answer_kept: Callable[[Json, Sequence[Owed]], list[Change]] = _owes_nothing
+    """Answers calls in the client's place that were cut out of the answer which a request goes on with: the provider
+    keeps that answer whole, and waits for their results. The document is as for `mend`."""
     message: Callable[[str | None, str], bytes] = _says
     """(model, text): a whole response that says only `text` and ends the turn."""
     message_stream: Callable[[str | None, str], Sequence[Event]] = _streams
     """The same as the events of a complete stream."""
+    kept_stream: Callable[[str | None, str, str], Sequence[Event]] | None = None
+    """(model, text, name): the same in the place of an answer that the provider keeps under this name, for a later
+    request to go on with."""
     answer_calls: Callable[[Json, Request, Mapping[int, str]], bytes] | None = None
     """For formats whose requests are tool calls (`Request.makes`): the answer to a request of which calls (indexes) are
     denied, each with its notice, in the shape that the caller's model can read. Status 200."""
+    protocol: ToolProtocol | None = None
+    """For formats whose messages go both ways between an agent and a tool server."""
     framings: tuple[Literal["sse", "lines", "array", "grpc"], ...] = ("sse",)
     """How streams of this format may be framed. AWS event streams are recognised in every format by their type."""
     syntax: Syntax = JSON

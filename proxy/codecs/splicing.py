@@ -5,6 +5,7 @@ JSON is never rebuilt here; where a value stands is the business of `spans`. Not
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -46,7 +47,14 @@ class Append(NamedTuple):
     json: bytes
 
 
-type Change = TextChange | Replace | Remove | Append
+class Insert(NamedTuple):
+    """Add `json` to an array, before the element at `path`."""
+
+    path: Path
+    json: bytes
+
+
+type Change = TextChange | Replace | Remove | Append | Insert
 
 
 class _Cut(NamedTuple):
@@ -160,40 +168,63 @@ def _missing(root: Wanted, change: Replace) -> bool:
     return root.at(change.path).span is None and bool(change.path) and isinstance(change.path[-1], str)
 
 
+class _Rearranged:
+    """What becomes of the elements of one container, by their numbers."""
+
+    def __init__(self) -> None:
+        self.removed: set[int] = set()
+        self.inserted: dict[int, list[bytes]] = {}
+        """What is put before each; behind the last, what is added at the end."""
+
+
 def _rearranged(raw: bytes, root: Wanted, changes: Sequence[Change]) -> Iterator[_Cut]:
     """Cuts of what is removed from and added to each container."""
-    removed: dict[Path, set[int]] = {}
-    added: dict[Path, list[bytes]] = {}
+    containers: dict[Path, _Rearranged] = defaultdict(_Rearranged)
     for change in changes:
         if isinstance(change, Remove):
-            parent = root.at(change.path[:-1])
-            step = change.path[-1]
-            if isinstance(step, Key) or step not in parent.order:
-                raise LookupError("nothing there to remove")
-            removed.setdefault(change.path[:-1], set()).add(parent.order[step])
+            containers[change.path[:-1]].removed.add(_number(root, change.path))
         elif isinstance(change, Append):
-            added.setdefault(change.path, []).append(change.json)
+            _add(containers[change.path], len(root.at(change.path).children), change.json)
+        elif isinstance(change, Insert):
+            _add(containers[change.path[:-1]], _number(root, change.path), change.json)
         elif isinstance(change, Replace) and _missing(root, change):
             member = _quote(str(change.path[-1])) + b":" + change.json
-            added.setdefault(change.path[:-1], []).append(member)
-    for path in removed.keys() | added.keys():
+            _add(containers[change.path[:-1]], len(root.at(change.path[:-1]).children), member)
+    for path, rearranged in containers.items():
         span = root.found(path)
         if raw[span[0]] not in b"{[":
             raise LookupError("neither an array nor an object")
-        yield from _container(span, root.at(path).children, removed.get(path, set()), added.get(path, []))
+        yield from _container(span, root.at(path).children, rearranged)
 
 
-def _container(span: Span, children: Sequence[Span], removed: set[int], added: list[bytes]) -> Iterator[_Cut]:
+def _number(root: Wanted, path: Path) -> int:
+    parent, step = root.at(path[:-1]), path[-1]
+    if isinstance(step, Key) or step not in parent.order:
+        raise LookupError("nothing there to remove, or to stand before")
+    return parent.order[step]
+
+
+def _add(rearranged: _Rearranged, number: int, added: bytes) -> None:
+    rearranged.inserted.setdefault(number, []).append(added)
+
+
+def _container(span: Span, children: Sequence[Span], rearranged: _Rearranged) -> Iterator[_Cut]:
+    removed, inserted = rearranged.removed, rearranged.inserted
+    if len(removed) == len(children):
+        start, end = (children[0][0], children[-1][1]) if children else (span[0] + 1, span[0] + 1)
+        yield _Cut(start, end, b",".join(text for _, texts in sorted(inserted.items()) for text in texts))
+        return
     kept = False
     end = span[0] + 1
     for index, child in enumerate(children):
+        if texts := inserted.get(index):
+            yield _Cut(end, end, b"," + b",".join(texts)) if kept else _Cut(child[0], child[0], b",".join(texts) + b",")
         if index not in removed:
             kept = True
         elif kept:  # goes with the comma before it
             yield _Cut(end, child[1], b"")
-        else:  # nothing stays before it: goes with the comma after it, if there is one
-            after = children[index + 1][0] if index + 1 < len(children) else child[1]
-            yield _Cut(child[0], after, b"")
+        else:  # nothing stays before it: goes with the comma after it
+            yield _Cut(child[0], children[index + 1][0], b"")
         end = child[1]
-    if added:
-        yield _Cut(end, end, (b"," if kept else b"") + b",".join(added))
+    if texts := inserted.get(len(children)):
+        yield _Cut(end, end, b"," + b",".join(texts))

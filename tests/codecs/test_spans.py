@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.codecs import DecodeError, Key, Path, spans, splicing, trees
-from proxy.codecs.splicing import Append, Remove, Replace, TextChange, splice
+from proxy.codecs.splicing import Append, Insert, Remove, Replace, TextChange, splice
 from proxy.decision import TextEdit
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(['a"b\\', "\U0001f600é\n", "\u2028"])
@@ -70,6 +70,22 @@ def test_elements_go_and_come_with_their_commas(items: list[int], gone: set[int]
         )
 
 
+@given(st.lists(WHOLE, max_size=5), st.sets(st.integers(0, 4)), st.lists(st.integers(0, 4), max_size=4))
+def test_elements_are_put_before_others_whether_those_stay_or_go(
+    items: list[int], gone: set[int], before: list[int]
+) -> None:
+    changes: list[splicing.Change] = [Insert(("a", at), b"%d" % n) for n, at in enumerate(before) if at < len(items)]
+    changes += [Remove(("a", index)) for index in gone if index < len(items)]
+    changes.append(Append(("a",), b"99"))
+    expected: list[int] = []
+    for index, item in enumerate(items):
+        expected += [n for n, at in enumerate(before) if at == index]
+        expected += [] if index in gone else [item]
+    for indent in (None, 2):
+        raw = json.dumps({"a": items, "b": 1}, indent=indent).encode()
+        assert trees.parse(splice(raw, changes)) == {"a": [*expected, 99], "b": 1}
+
+
 def test_escapes_beside_an_edit_stay_as_they_are() -> None:
     raw = rb'{ "t" : "\u0041\/ key=\ud83d\ude00abc\n" , "z":1.0e0}'
     text = trees.parse(raw)["t"]
@@ -97,6 +113,8 @@ def test_a_path_that_is_not_there(path: Path) -> None:
         splice(b'{"a": 1, "c": []}', [TextChange(path, [TextEdit(0, 0, "x")])])
     with pytest.raises(LookupError):
         splice(b'{"a": 1, "c": []}', [Remove(path)])
+    with pytest.raises(LookupError):
+        splice(b'{"a": 1, "c": []}', [Insert(path, b"1")])
 
 
 def test_overlapping_edits_are_refused() -> None:

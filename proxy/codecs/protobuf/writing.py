@@ -16,7 +16,7 @@ from proxy.codecs import Json, Key, Path
 from proxy.codecs.protobuf import wire
 from proxy.codecs.protobuf.reading import scalar
 from proxy.codecs.protobuf.schema import SCALARS, TEXTS, Kind, Table, kind_of
-from proxy.codecs.splicing import Append, Change, Remove, Replace, TextChange
+from proxy.codecs.splicing import Append, Change, Insert, Remove, Replace, TextChange
 from proxy.decision import TextEdit
 
 
@@ -77,6 +77,8 @@ def _planned(changes: Sequence[Change]) -> _Plan:
                 node.remove = True
             case Append():
                 node.append.append(change.json)
+            case Insert():
+                raise ValueError("an element is only added at the end of a field")
             case _:
                 assert_never(change)
     return root
