@@ -10,12 +10,13 @@ from proxy.demo.answers import default_scenario
 from proxy.demo.served import Served, serving
 from proxy.demo.stand_in import StandIn, in_thread
 from tests.sdk.provider import CERTIFIED, HOSTS, reply
+from tests.sdk.provider.sockets import speaking
 from tests.serving import StartProxy
 
 
 @pytest.fixture(scope="session")
 def _provider() -> Iterator[StandIn]:
-    with in_thread(hosts=CERTIFIED, written=reply) as provider:
+    with in_thread(hosts=CERTIFIED, written=reply, upgraded=speaking) as provider:
         yield provider
 
 

@@ -6,7 +6,7 @@ What is answered is decided elsewhere (`replies`).
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import h11
 
@@ -15,6 +15,10 @@ from proxy.demo.answers import Raw, Received
 _READ = 65536
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, zero seconds: close() sends RST, so the peer cannot take the end for an orderly one."""
+
+
+type Upgraded = Callable[[Received, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
+"""Takes a connection over whose client asks for another protocol; False: nothing was sent, it is answered as HTTP."""
 
 
 class AbortedError(Exception):
@@ -30,16 +34,19 @@ class Connection:
         writer: asyncio.StreamWriter,
         record: Callable[[Received], None],
         answer: Callable[[Received], Raw],
+        upgraded: Upgraded | None = None,
     ) -> None:
         """`record` is told of every request before `answer` is asked what goes back."""
         self._reader, self._writer = reader, writer
-        self._record, self._answer_to = record, answer
+        self._record, self._answer_to, self._upgraded = record, answer, upgraded
         self._http = h11.Connection(h11.SERVER)
 
     async def serve(self) -> None:
         """Until either side closes. Raises ConnectionError, h11.RemoteProtocolError, ssl.SSLError or AbortedError."""
         while (request := await self._next_request()) is not None:
             self._record(request)
+            if await self._is_taken_over(request):
+                return
             try:
                 await self._answer(request)
             finally:
@@ -48,6 +55,11 @@ class Connection:
             if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
                 return
             self._http.start_next_cycle()
+
+    async def _is_taken_over(self, request: Received) -> bool:
+        if self._upgraded is None or request.header("upgrade") is None:
+            return False
+        return await self._upgraded(request, self._reader, self._writer)
 
     async def _next_request(self) -> Received | None:
         """The next whole request; None when the client closed the connection between two."""

@@ -25,7 +25,7 @@ import orjson
 
 from proxy.demo import authority
 from proxy.demo.answers import Raw, Received, Scenario, default_scenario
-from proxy.demo.connection import AbortedError, Connection
+from proxy.demo.connection import AbortedError, Connection, Upgraded
 from proxy.demo.replies import reply
 
 type Written = Callable[[Scenario, Received], Raw]
@@ -36,7 +36,8 @@ class StandIn:
     """The server. Attributes after entering: `port`, `ca_file`; `requests` grows as they arrive.
 
     `scenario` may be exchanged at any time. `ca_dir` keeps the certificates; by default they go with a temporary
-    folder on exit. `hosts` are the names it has a certificate for, `written` routes requests and writes the answers.
+    folder on exit. `hosts` are the names it has a certificate for, `written` routes requests and writes the answers;
+    `upgraded` makes what speaks to clients that ask for another protocol than HTTP.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class StandIn:
         ca_dir: Path | None = None,
         hosts: Sequence[str] = authority.HOSTS,
         written: Written = reply,
+        upgraded: Callable[["StandIn"], Upgraded] | None = None,
     ) -> None:
         self.scenario = scenario
         self.requests: list[Received] = []
@@ -54,6 +56,7 @@ class StandIn:
         self.on_request: IO[str] | None = None
         """Where each request is logged as a JSON line; for runs in a process of their own."""
         self._ca_dir, self._hosts, self._written = ca_dir, hosts, written
+        self._upgraded = upgraded(self) if upgraded is not None else None
         self._files: authority.Files | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._stack = contextlib.AsyncExitStack()
@@ -97,7 +100,7 @@ class StandIn:
         assert task is not None
         self._connections.add(task)
         try:
-            await Connection(reader, writer, self._received, self._reply).serve()
+            await Connection(reader, writer, self.received, self._reply, self._upgraded).serve()
         except (ConnectionError, h11.RemoteProtocolError, ssl.SSLError, AbortedError):
             writer.transport.abort()  # the peer went away or speaks no HTTP: nobody is left to be told
         except asyncio.CancelledError:
@@ -109,7 +112,7 @@ class StandIn:
     def _reply(self, request: Received) -> Raw:
         return self._written(self.scenario, request)
 
-    def _received(self, request: Received) -> None:
+    def received(self, request: Received) -> None:
         """Record a request, before it is answered."""
         self.requests.append(request)
         if self.on_request is not None:

@@ -23,8 +23,8 @@ HOSTS = (
     "ollama.com",
 )
 """The names it is reached by."""
-CERTIFIED = tuple(dict.fromkeys(authority.HOSTS + HOSTS))
-"""The names it has a certificate for: those, and the ones of the demo's stand-in."""
+CERTIFIED = tuple(dict.fromkeys((*authority.HOSTS, *HOSTS, "chatgpt.com")))
+"""The names it has a certificate for: those, the ones of the demo's stand-in, and what Codex asks for its models."""
 
 type Writer = Callable[[Received, Answer], Raw]
 

@@ -32,7 +32,7 @@ def _response(request: Received, answer: Answer, status: str, identity: str = "r
         "instructions": request.json.get("instructions"),
         "metadata": {},
         "model": request.json.get("model"),
-        "output": [_item(at, part, "completed") for at, part in enumerate(answer.content)] if done else [],
+        "output": [_item(request, at, part, "completed") for at, part in enumerate(answer.content)] if done else [],
         "parallel_tool_calls": True,
         "temperature": 1.0,
         "tool_choice": "auto",
@@ -52,14 +52,26 @@ def _usage(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _item(at: int, part: Text | Call, status: str) -> dict[str, Any]:
+def _item(request: Received, at: int, part: Text | Call, status: str) -> dict[str, Any]:
     """An output item; one that is not completed is still empty."""
     done = status == "completed"
     if isinstance(part, Text):
         content = [_text(str(part))] if done else []
         return {"id": f"msg_{at}", "type": "message", "status": status, "content": content, "role": "assistant"}
-    written = {"arguments": part.arguments if done else "", "call_id": part.id, "name": part.name}
-    return {"id": f"fc_{at}", "type": "function_call", "status": status, **written}
+    named = {"call_id": part.id, "name": part.name}
+    written = part.arguments if done else ""
+    if _is_custom(request, part):
+        return {"id": f"ctc_{at}", "type": "custom_tool_call", "status": status, "input": written, **named}
+    return {"id": f"fc_{at}", "type": "function_call", "status": status, "arguments": written, **named}
+
+
+def _is_custom(request: Received, part: Call) -> bool:
+    """Whether the tool takes a text of any form. It may be offered in the conversation itself, and in a namespace."""
+    items = request.json.get("input")
+    later = [tool for item in items if isinstance(item, dict) for tool in item.get("tools") or ()] if items else []
+    offered = [*(request.json.get("tools") or ()), *later]
+    every = [each for tool in offered for each in (tool, *(tool.get("tools") or ()))]
+    return any(tool.get("type") == "custom" and tool.get("name") == part.name for tool in every)
 
 
 def _text(text: str) -> dict[str, Any]:
@@ -77,10 +89,11 @@ def events(request: Received, answer: Answer, identity: str = "resp_standin") ->
     yield event("response.created", response=opening)
     yield event("response.in_progress", response=opening)
     for at, part in enumerate(answer.content):
-        yield event("response.output_item.added", output_index=at, item=_item(at, part, "in_progress"))
-        for name, members in _text_events(part) if isinstance(part, Text) else _call_events(part):
-            yield event(name, item_id=_item(at, part, "")["id"], output_index=at, **members)
-        yield event("response.output_item.done", output_index=at, item=_item(at, part, "completed"))
+        begun = _item(request, at, part, "in_progress")
+        yield event("response.output_item.added", output_index=at, item=begun)
+        for name, members in _text_events(part) if isinstance(part, Text) else _call_events(part, begun["type"]):
+            yield event(name, item_id=begun["id"], output_index=at, **members)
+        yield event("response.output_item.done", output_index=at, item=_item(request, at, part, "completed"))
     yield event("response.completed", response=_response(request, answer, "completed", identity))
 
 
@@ -92,10 +105,14 @@ def _text_events(part: Text) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "response.content_part.done", {"content_index": 0, "part": _text(str(part))}
 
 
-def _call_events(part: Call) -> Iterator[tuple[str, dict[str, Any]]]:
+def _call_events(part: Call, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    name = "custom_tool_call_input" if kind == "custom_tool_call" else "function_call_arguments"
     for fragment in pieces(part):
-        yield "response.function_call_arguments.delta", {"delta": fragment, "obfuscation": "Zx9kQ"}
-    yield "response.function_call_arguments.done", {"name": part.name, "arguments": part.arguments}
+        yield f"response.{name}.delta", {"delta": fragment, "obfuscation": "Zx9kQ"}
+    whole = (
+        {"input": part.arguments} if kind == "custom_tool_call" else {"name": part.name, "arguments": part.arguments}
+    )
+    yield f"response.{name}.done", whole
 
 
 def embeddings(request: Received, answer: Answer) -> Raw:
