@@ -20,9 +20,8 @@ SESSION_HEADERS: Final = (
     "x-claude-code-session-id",
     "session-id",
     "x-session-id",
-    "x-gemini-api-privileged-user-id",
 )
-"""Headers in which agent CLIs send their own session id."""
+"""Headers in which agent CLIs send their own session id. (The Gemini CLI names its installation, and no session.)"""
 
 
 def new_id() -> str:
