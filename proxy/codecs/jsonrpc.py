@@ -85,9 +85,36 @@ def at(document: Json, path: Path) -> Message:
     return Message(path, document[path[0]] if path else document)
 
 
+def is_spoken(document: Json) -> bool:
+    """Whether all of a document is messages of this version."""
+    return document != [] and all(
+        message.members.get("jsonrpc") == "2.0" and message.payload is not None for message in messages(document)
+    )
+
+
 def speaks(document: Json, methods: frozenset[str]) -> bool:
-    """Whether a document asks for one of `methods`, and so speaks their protocol, wherever it is sent to."""
-    return any(message.members.get("jsonrpc") == "2.0" and message.method in methods for message in messages(document))
+    """Whether a document asks for one of `methods`, and so speaks their protocol, wherever it is sent to.
+
+    Servers may be lenient: the version is not asked for, and one message of a batch is enough.
+    """
+    return any(message.method in methods for message in messages(document))
+
+
+def shares(document: Json) -> bool:
+    """Whether a document says what more than one protocol has: an answer, a ping, a question about a task."""
+    return any(
+        message.members.get("jsonrpc") == "2.0"
+        and (message.method in _SHARED or (message.method is None and message.payload is not None))
+        for message in messages(document)
+    )
+
+
+_SHARED: Final = frozenset({"ping", "tasks/get", "tasks/list", "tasks/cancel"})
+
+
+def asked(document: Json, named: Callable[[Message], tuple[str, Mapping[str, Any]]]) -> dict[str, tuple[str, Any]]:
+    """What each request of a document asks for, by its id: what `named` says of it."""
+    return {message.call_id: named(message) for message in messages(document) if message.is_request}
 
 
 def spoken(parts: Parts, message: Message, role: str, kind: Kind, names: Vocabulary) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ def read_request(document: Json) -> Request:
     root = table(document)
     name = "web_fetch" if "url" in root else "web_search"
     call = ToolCall(_ID, name, root, (), tuple(range(len(parts.out))))
-    return Request(model=None, stream=False, parts=parts.out, makes=(call,))
+    return Request(model=None, stream=False, parts=parts.out, makes=(call,), calls={_ID: (name, root)})
 
 
 def read_response(document: Json) -> Response:

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import yaml
 
 from proxy.codecs import (
+    Json,
     a2a,
     anthropic,
     anthropic_complete,
@@ -27,6 +28,7 @@ from proxy.codecs import (
     gemini,
     gemini_interactions,
     gemini_live,
+    jsonrpc,
     mcp,
     mistral_chat,
     mistral_conversations,
@@ -42,9 +44,9 @@ from proxy.codecs import (
     unrecognised,
     xai_grpc,
 )
-from proxy.codecs.a2a.detect import is_a2a
+from proxy.codecs.a2a import detect as a2a_requests
 from proxy.codecs.codec import Codec
-from proxy.codecs.mcp.detect import is_mcp
+from proxy.codecs.mcp import detect as mcp_requests
 
 _CODECS: Mapping[str, Codec] = {
     each.name: each
@@ -111,10 +113,16 @@ class Route(NamedTuple):
     """The path says that the answer is a stream."""
     follows: str | None = None
     """What is kept by the server and goes on here, where the path names it (a conversation)."""
+    guessed: bool = False
+    """Only what the request accepts, or a usual path, says so: its body must confirm it (`confirmed`)."""
+    host_of: str | None = None
+    """Of a guess: the provider whose host it is nevertheless."""
 
 
 MCP = Route("mcp", mcp.CODEC.name)
 """A tool server, at any host."""
+A2A = Route("a2a", a2a.CODEC.name)
+"""Another agent, at any host."""
 
 
 class Row(NamedTuple):
@@ -162,7 +170,10 @@ def match(host: str, method: str, path: str, headers: Mapping[str, str] = _NO_HE
     found = _match(host, verb, path.partition("?")[0])
     if found is not None and found.codec is not None:
         return found
-    return _anywhere(verb, path, headers) or found
+    told = _anywhere(verb, path, headers)
+    if told is not None and told.guessed and found is not None:
+        return told._replace(host_of=found.provider)
+    return told or found
 
 
 def _streams_json(method: str, headers: Mapping[str, str]) -> bool:
@@ -173,11 +184,20 @@ def _streams_json(method: str, headers: Mapping[str, str]) -> bool:
 
 def _anywhere(method: str, path: str, headers: Mapping[str, str]) -> Route | None:
     """Protocols that are spoken at any host and path, told by what a request says of itself."""
-    if is_mcp(method, path, headers):
+    if mcp_requests.is_mcp(method, path, headers):
+        return MCP._replace(guessed=method == "POST" and not mcp_requests.is_marked(headers))
+    if a2a_requests.is_a2a(method, path, headers):
+        return A2A._replace(guessed=not a2a_requests.is_marked(method, path, headers))
+    return A2A._replace(guessed=True) if _streams_json(method, headers) else None
+
+
+def confirmed(guess: Route, document: Json) -> Route | None:
+    """What a request speaks whose headers could be anybody's, by its body. None: none of the protocols of any host."""
+    if mcp_requests.speaks(document):
         return MCP
-    if is_a2a(method, path, headers) or _streams_json(method, headers):
-        return Route("a2a", a2a.CODEC.name)
-    return None
+    if a2a_requests.speaks(document):
+        return A2A
+    return guess if jsonrpc.shares(document) else None
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy.codecs import Part, trees
 from proxy.codecs.a2a import CODEC as A2A
-from proxy.codecs.a2a.document import agent_of
+from proxy.codecs.a2a.document import agent_of, endpoints_of
 from proxy.codecs.splicing import splice
 from tests.codecs import recorded
 
@@ -173,6 +173,23 @@ def test_skills_are_definitions() -> None:
 )
 def test_a_card_names_its_agent(document: Any, name: str | None) -> None:
     assert agent_of(document) == name
+
+
+def test_a_card_says_where_its_agent_is_reached() -> None:
+    card = {
+        "url": "https://a.example/rpc",
+        "additionalInterfaces": [{"url": "https://a.example/rest", "transport": "HTTP+JSON"}, {"transport": "GRPC"}],
+        "supportedInterfaces": [{"url": "https://a.example/v1", "protocolBinding": "JSONRPC"}, "x"],
+    }
+    assert list(endpoints_of(card)) == list(endpoints_of(answer(card)))
+    assert list(endpoints_of(card)) == ["https://a.example/rpc", "https://a.example/rest", "https://a.example/v1"]
+    assert list(endpoints_of("x")) == list(endpoints_of({"url": 5, "supportedInterfaces": {}})) == []
+
+
+def test_requests_are_known_by_their_ids() -> None:
+    asked = {"jsonrpc": "2.0", "id": "a", "method": "tasks/get", "params": {"id": "t"}}
+    assert A2A.read_request(asked).calls == {'"a"': ("tasks/get", {"id": "t"})}
+    assert A2A.read_request({"message": {"parts": [{"text": "x"}]}}).calls == {}
 
 
 @pytest.mark.parametrize(

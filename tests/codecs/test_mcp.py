@@ -12,7 +12,7 @@ from proxy.codecs import Key, Part, trees
 from proxy.codecs.framings.sse import Sse
 from proxy.codecs.mcp import CODEC as MCP
 from proxy.codecs.mcp.document import server_of
-from proxy.codecs.mcp.own import withhold
+from proxy.codecs.mcp.own import told, waits, withhold
 from proxy.codecs.splicing import Change, TextChange, splice
 from proxy.decision import TextEdit
 from tests.codecs import recorded
@@ -703,6 +703,52 @@ def test_what_waits_for_no_answer_is_told_without_an_id(document: Any) -> None:
 def test_what_is_denied_on_the_old_transport_goes_up_as_nothing(document: Any, left: Any) -> None:
     read = MCP.read_request(document)
     assert trees.parse(splice(orjson.dumps(document), withhold(document, read, {0: NOTICE}))) == left
+
+
+@pytest.mark.parametrize(
+    ("document", "waiting"),
+    [
+        (CALL, True),
+        (request("prompts/get", {"name": "p", "arguments": {"a": "b"}}), True),
+        (notification("notifications/cancelled", {"reason": "r"}), False),
+        (answer({"action": "accept", "content": {"a": "b"}}, 0), False),
+        ("text", False),
+    ],
+)
+def test_who_waits_for_an_answer(document: Any, waiting: bool) -> None:
+    (call,) = MCP.read_request(document).makes
+    assert waits(document, call) is waiting
+
+
+UNKNOWN = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "Method not found"}}
+DENIED = {"content": [{"type": "text", "text": NOTICE}], "isError": True}
+
+
+@pytest.mark.parametrize("document", [UNKNOWN, answer({"some": "thing"}, 1)])
+def test_the_answer_to_what_was_withheld_becomes_the_notice(document: Any) -> None:
+    (result,) = MCP.read_response(document).results
+    for of_tool, left in ((True, {"result": DENIED}), (False, {"error": {"code": -32010, "message": NOTICE}})):
+        for wrapped, path in ((document, ()), ([document], (0,))):
+            at = result._replace(content=(*path, *result.content))
+            changed = splice(orjson.dumps(wrapped), told(wrapped, at, NOTICE, of_tool))
+            expected = {"jsonrpc": "2.0", "id": 1} | left
+            assert orjson.loads(changed) == ([expected] if path else expected)
+
+
+def test_requests_are_known_by_their_ids() -> None:
+    """Those of the client: what it answers has ids of the server's."""
+    document = [
+        CALL,
+        request("tools/list") | {"id": "1"},
+        request("prompts/get", {"name": "p"}) | {"id": 0},
+        notification("notifications/cancelled", {"requestId": 5}),
+        answer({"action": "accept"}, 9),
+    ]
+    assert MCP.read_request(document).calls == {
+        "1": (CALL["params"]["name"], CALL["params"]["arguments"]),
+        '"1"': ("tools/list", {}),
+        "0": ("prompts/get", {"name": "p"}),
+    }
 
 
 def test_refusals_are_errors() -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from proxy.codecs import jsonrpc
 from proxy.codecs.a2a import detect as a2a
 from proxy.codecs.mcp import detect as mcp
-from proxy.codecs.mcp.mirrors import decoded, encoded, mirrored
+from proxy.codecs.mcp.mirrors import decoded, encoded, mirrored, said
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 BOTH = JSON | {"accept": "application/json, text/event-stream"}
@@ -61,7 +62,11 @@ def test_other_requests_are_not_mcp(method: str, path: str, headers: dict[str, s
         ("/messages?sessionId=abc", BOTH, True),
         ("/messages", JSON, False),
         ("/mcp?session_id=abc", JSON, False),
-        ("/messages?session_id=abc", JSON | {"mcp-protocol-version": "2025-06-18"}, False),
+        # The TypeScript SDK names the version on its old transport too.
+        ("/messages?session_id=abc", JSON | {"mcp-protocol-version": "2025-06-18"}, True),
+        ("/messages?session_id=abc", BOTH | {"mcp-protocol-version": "2025-06-18"}, False),
+        ("/messages?session_id=abc", JSON | {"mcp-session-id": "s"}, False),
+        ("/messages?session_id=abc", JSON | {"mcp-method": "ping"}, False),
     ],
 )
 def test_messages_of_the_old_transport(path: str, headers: dict[str, str], legacy: bool) -> None:
@@ -124,13 +129,58 @@ def asks(method: Any) -> dict[str, Any]:
         (asks("tasks/get"), False, False),
         (asks("eth_call"), False, False),
         (asks(5), False, False),
-        ({"method": "tools/call"}, False, False),
+        ({"method": "tools/call"}, True, False),  # as a lenient server may read it
+        (asks("notifications/tasks/status"), True, False),
+        ({"jsonrpc": "2.0", "id": 1, "result": {}}, False, False),
         ("tools/call", False, False),
         ([], False, False),
     ],
 )
 def test_bodies_show_their_protocol(document: Any, as_mcp: bool, as_a2a: bool) -> None:
     assert (mcp.speaks(document), a2a.speaks(document)) == (as_mcp, as_a2a)
+
+
+@pytest.mark.parametrize(
+    ("document", "shared"),
+    [
+        (asks("ping"), True),
+        (asks("tasks/get"), True),
+        ({"jsonrpc": "2.0", "id": 1, "result": {}}, True),
+        ([asks("eth_call"), {"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": "no"}}], True),
+        (asks("eth_call"), False),
+        ({"id": 1, "result": {}}, False),
+        ({"jsonrpc": "2.0"}, False),
+        ({"model": "m", "messages": []}, False),
+        ([], False),
+    ],
+)
+def test_what_protocols_share_shows_that_it_is_one_of_them(document: Any, shared: bool) -> None:
+    assert jsonrpc.shares(document) is shared
+
+
+@pytest.mark.parametrize(
+    ("document", "as_mcp", "as_a2a"),
+    [
+        (asks("tools/call"), True, True),
+        ([asks("x/own"), {"jsonrpc": "2.0", "id": 1, "result": {}}], True, True),
+        ([asks("tools/call"), {"method": "tools/call"}], False, False),
+        ({"jsonrpc": "2.0", "id": 1}, False, False),
+        ({"jsonrpc": "1.0", "id": 1, "method": "ping"}, False, False),
+        ({"message": {"parts": []}}, False, True),  # A2A over REST has no envelope
+        ({"method": "message/send"}, False, False),
+        ([], False, False),
+        ("text", False, False),
+    ],
+)
+def test_documents_that_are_all_messages(document: Any, as_mcp: bool, as_a2a: bool) -> None:
+    assert (jsonrpc.is_spoken(document), a2a.is_message(document)) == (as_mcp, as_a2a)
+
+
+def test_headers_of_the_protocols_are_told_from_what_others_send_too() -> None:
+    assert mcp.is_marked({"mcp-protocol-version": "2025-06-18"}) and not mcp.is_marked(BOTH)
+    assert a2a.is_marked("POST", "/", JSON | {"a2a-version": "1.0"})
+    assert a2a.is_marked("POST", "/v1/message:send", JSON)
+    assert not a2a.is_marked("POST", "/a2a", JSON)
 
 
 # mirrors
@@ -180,6 +230,20 @@ def test_headers_follow_their_values() -> None:
         "mcp-param-who": "=?base64?w7Y=?=",
         "mcp-param-card": "[card]",
     }
+
+
+def test_what_headers_say_is_read_as_leniently_as_anybody_may() -> None:
+    assert said(HEADERS) == {
+        "mcp-name": "sql",
+        "mcp-param-region": "us-west1",
+        "mcp-param-who": "ä",
+        "mcp-param-card": "4111111111111111",
+    }
+    # No padding, another case, two lines that were joined, no base64, no UTF-8.
+    assert said({"mcp-param-a": "=?BASE64?c2VjcmU?="}) == {"mcp-param-a": "secre"}
+    assert said({"mcp-param-a": "=?base64?YQ==?=, =?base64?Yg==?="}) == {"mcp-param-a": "a, b"}
+    assert said({"mcp-param-a": "=?base64?a?="}) == {"mcp-param-a": "=?base64?a?="}
+    assert said({"mcp-param-a": "=?base64?/w==?="}) == {"mcp-param-a": "�"}
 
 
 def test_headers_of_what_did_not_change_stay() -> None:

@@ -1,11 +1,12 @@
 """The provider table: every row, its spelling variants, and what belongs to nobody."""
 
 from itertools import chain
+from typing import Any
 
 import pytest
 
 from proxy.codecs import providers
-from proxy.codecs.providers import Route, match
+from proxy.codecs.providers import A2A, MCP, Route, match
 
 CHAT = "/v1/chat/completions"
 VERTEX = "/v1beta1/projects/p/locations/europe-west4/"
@@ -222,6 +223,49 @@ def test_bedrocks_paths_name_the_model(path: str, model: str | None, streams: bo
     found = match("bedrock-runtime.us-east-1.amazonaws.com", "POST", path)
     assert found is not None
     assert (found.model, found.streams) == (model, streams)
+
+
+TYPED = {"content-type": "application/json"}
+STREAMED = TYPED | {"accept": "text/event-stream"}
+BOTH = TYPED | {"accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "route"),
+    [
+        ("POST", "/", BOTH | {"mcp-protocol-version": "2025-06-18"}, MCP),
+        ("POST", "/", BOTH, MCP._replace(guessed=True)),
+        ("POST", "/mcp", TYPED, MCP._replace(guessed=True)),
+        ("POST", "/messages?session_id=s", TYPED, MCP._replace(guessed=True)),
+        ("GET", "/sse", {"accept": "text/event-stream"}, MCP),
+        ("POST", "/", STREAMED | {"a2a-version": "1.0"}, A2A),
+        ("POST", "/v1/message:send", TYPED, A2A),
+        ("POST", "/a2a", TYPED, A2A._replace(guessed=True)),
+        ("POST", "/", STREAMED, A2A._replace(guessed=True)),
+        ("POST", "/", TYPED, None),
+    ],
+)
+def test_protocols_of_any_host(method: str, path: str, headers: dict[str, str], route: Route | None) -> None:
+    assert match("tools.example.org", method, path, headers) == route
+
+
+def test_a_guess_at_a_providers_own_host_knows_whose_it_is() -> None:
+    assert match("api.openai.com", "POST", "/mcp", TYPED) == MCP._replace(guessed=True, host_of="openai")
+
+
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [
+        ("tools/call", (MCP, MCP)),
+        ("message/stream", (A2A, A2A)),
+        ("tasks/get", (MCP._replace(guessed=True), A2A._replace(guessed=True))),
+        ("eth_call", (None, None)),
+    ],
+)
+def test_a_guess_is_confirmed_by_the_body(method: str, told: Any) -> None:
+    document = {"jsonrpc": "2.0", "id": 1, "method": method}
+    guesses = (MCP._replace(guessed=True), A2A._replace(guessed=True))
+    assert tuple(providers.confirmed(guess, document) for guess in guesses) == told
 
 
 def test_only_a_post_has_a_codec() -> None:

@@ -7,9 +7,10 @@ JSON-RPC's envelope lives elsewhere, gRPC is another format.
 """
 
 from proxy.codecs import jsonrpc
-from proxy.codecs.a2a.document import read_request, read_response
+from proxy.codecs.a2a.detect import is_message
+from proxy.codecs.a2a.document import agent_of, endpoints_of, read_request, read_response
 from proxy.codecs.a2a.own import answer_calls, deny_result
-from proxy.codecs.codec import Codec
+from proxy.codecs.codec import Codec, ToolProtocol
 
 CODEC = Codec(
     name="a2a",
@@ -21,6 +22,7 @@ CODEC = Codec(
     message=jsonrpc.says,
     message_stream=jsonrpc.says_in_stream,
     answer_calls=answer_calls,
+    protocol=ToolProtocol(is_message=is_message, server_of=agent_of, endpoints_of=endpoints_of),
     by_message=True,
     is_model=False,
 )

@@ -24,13 +24,24 @@ _ENDPOINT: Final = re.compile(r"/a2a(?:/|$)")
 
 def is_a2a(method: str, path: str, headers: Mapping[str, str]) -> bool:
     """Whether a request speaks A2A: by its own headers, by its type, or by the paths of its bindings."""
+    if is_marked(method, path, headers):
+        return True
+    return method == "POST" and _type(headers) == "application/json" and _ENDPOINT.search(_plain(path)) is not None
+
+
+def is_marked(method: str, path: str, headers: Mapping[str, str]) -> bool:
+    """Whether its headers or a path of the protocol's own say so, and not only a usual path."""
     if any(name in headers for name in _OWN) or _type(headers) == "application/a2a+json":
         return method in ("POST", "GET", "DELETE")
-    plain = unquote(path.partition("?")[0]).lower()
     if method == "GET":
-        return _CARD.search(plain) is not None
-    spoken = _REST.search(plain) or _ENDPOINT.search(plain)
-    return method == "POST" and _type(headers) == "application/json" and spoken is not None
+        return _CARD.search(_plain(path)) is not None
+    return method == "POST" and _type(headers) == "application/json" and _REST.search(_plain(path)) is not None
+
+
+def is_message(document: Json) -> bool:
+    """Whether all of a document is messages: of JSON-RPC, or one of the REST binding, which has no envelope."""
+    bare = isinstance(document, dict) and "jsonrpc" not in document and "method" not in document
+    return bare or jsonrpc.is_spoken(document)
 
 
 def speaks(document: Json) -> bool:
@@ -65,7 +76,11 @@ METHODS: Final = frozenset(
         "GetExtendedAgentCard",
     ]
 )
-"""Of all versions, but for `tasks/get`, `tasks/list` and `tasks/cancel`, which MCP 2025-11-25 has too."""
+"""Of all versions, but for what MCP has too (`jsonrpc.shares`)."""
+
+
+def _plain(path: str) -> str:
+    return unquote(path.partition("?")[0]).lower()
 
 
 def _type(headers: Mapping[str, str]) -> str:

@@ -3,12 +3,13 @@
 A document of the REST binding is what JSON-RPC has in `params` or `result`, without the envelope; it is read alike.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from proxy.codecs import Json, Request, Response, ToolCall, ToolResult
-from proxy.codecs.jsonrpc import messages, spoken
+from proxy.codecs.jsonrpc import Message, asked, messages, spoken
 from proxy.codecs.vocabulary import Vocabulary
-from proxy.codecs.walk import Parts, table
+from proxy.codecs.walk import Parts, array, table, word
 
 NAMES: Final = Vocabulary(
     ids=frozenset(
@@ -60,9 +61,12 @@ def read_request(document: Json) -> Request:
     for message in messages(document):
         mine = spoken(parts, message, "user", "text", NAMES)
         if mine:
-            name = message.method or ("answer" if message.payload else _REST)
-            makes.append(ToolCall(message.call_id, name, message.arguments, message.path, mine))
-    return Request(model=None, stream=False, parts=parts.out, makes=makes)
+            makes.append(ToolCall(message.call_id, *_asked(message), message.path, mine))
+    return Request(model=None, stream=False, parts=parts.out, makes=makes, calls=asked(document, _asked))
+
+
+def _asked(message: Message) -> tuple[str, Mapping[str, Json]]:
+    return message.method or ("answer" if message.payload else _REST), message.arguments
 
 
 _REST: Final = "message"
@@ -86,7 +90,17 @@ def read_response(document: Json) -> Response:
 
 def agent_of(document: Json) -> str | None:
     """The agent's name, where the document is its card."""
+    card = _card(document)
+    return word(card.get("name")) if "skills" in card else None
+
+
+def endpoints_of(document: Json) -> Iterator[str]:
+    """The URLs at which an agent is reached, as its card says."""
+    card = _card(document)
+    places = [card, *array(card.get("additionalInterfaces")), *array(card.get("supportedInterfaces"))]
+    return (url for place in places if (url := word(table(place).get("url"))) is not None)
+
+
+def _card(document: Json) -> Mapping[str, Json]:
     card = table(document)
-    card = table(card.get("result")) or card
-    name = card.get("name")
-    return name if isinstance(name, str) and "skills" in card else None
+    return table(card.get("result")) or card

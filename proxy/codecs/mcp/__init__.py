@@ -7,9 +7,10 @@ live elsewhere.
 """
 
 from proxy.codecs import jsonrpc
-from proxy.codecs.codec import Codec
-from proxy.codecs.mcp.document import read_request, read_response
-from proxy.codecs.mcp.own import answer_calls, deny_result
+from proxy.codecs.codec import Codec, Mirrors, ToolProtocol, Withholding
+from proxy.codecs.mcp import detect, mirrors
+from proxy.codecs.mcp.document import read_request, read_response, server_of
+from proxy.codecs.mcp.own import answer_calls, deny_result, told, waits, withhold
 
 CODEC = Codec(
     name="mcp",
@@ -21,6 +22,14 @@ CODEC = Codec(
     message=jsonrpc.says,
     message_stream=jsonrpc.says_in_stream,
     answer_calls=answer_calls,
+    protocol=ToolProtocol(
+        is_message=jsonrpc.is_spoken,
+        server_of=server_of,
+        session=detect.session,
+        answered_elsewhere=detect.is_legacy,
+        withholding=Withholding(waits, withhold, told),
+        mirrors=Mirrors(mirrors.said, mirrors.mirrored, mirrors.encoded),
+    ),
     by_message=True,
     plain_events=frozenset({"endpoint"}),
     is_model=False,

@@ -29,7 +29,7 @@ def is_mcp(method: str, path: str, headers: Mapping[str, str]) -> bool:
     """Whether a request speaks MCP: by its own headers, by what it accepts, or by the usual paths."""
     if method not in ("POST", "GET", "DELETE"):
         return False
-    if any(name in headers for name in _OWN):
+    if is_marked(headers):
         return True
     plain = _plain(path)
     if method == "GET":
@@ -39,9 +39,17 @@ def is_mcp(method: str, path: str, headers: Mapping[str, str]) -> bool:
     return _accepts_both(headers) or bool(_ENDPOINT.search(plain)) or is_legacy(method, path, headers)
 
 
+def is_marked(headers: Mapping[str, str]) -> bool:
+    """Whether its own headers say so, and not only what it accepts or a usual path, which others may have too."""
+    return any(name in headers for name in _OWN)
+
+
 def is_legacy(method: str, path: str, headers: Mapping[str, str]) -> bool:
-    """Whether it is a message of HTTP+SSE (2024-11-05), answered on the open stream and not by this response."""
-    if method != "POST" or any(name in headers for name in _OWN) or not _POSTED.search(_plain(path)):
+    """Whether it is a message of HTTP+SSE (2024-11-05), answered on the open stream and not by this response.
+
+    The TypeScript SDK names the version in it too, but not what Streamable HTTP must accept.
+    """
+    if method != "POST" or not _POSTED.search(_plain(path)) or (is_marked(headers) and _is_streamable(headers)):
         return False
     query = parse_qs(path.partition("?")[2])
     return any(name in query for name in _SESSION)
@@ -72,9 +80,11 @@ METHODS: Final = frozenset(
         "notifications/cancelled",
         "notifications/progress",
         "notifications/roots/list_changed",
+        "notifications/tasks/status",
+        "tasks/result",
     ]
 )
-"""What clients ask for, but for what other protocols ask for too (`ping`, A2A's `tasks/get` and `tasks/cancel`)."""
+"""What clients ask for, but for what other protocols ask for too (`jsonrpc.shares`)."""
 
 
 def _plain(path: str) -> str:
@@ -83,6 +93,10 @@ def _plain(path: str) -> str:
 
 def _accepts(headers: Mapping[str, str], kind: str) -> bool:
     return kind in headers.get("accept", "").lower()
+
+
+def _is_streamable(headers: Mapping[str, str]) -> bool:
+    return "mcp-session-id" in headers or "mcp-method" in headers or _accepts_both(headers)
 
 
 def _accepts_both(headers: Mapping[str, str]) -> bool:

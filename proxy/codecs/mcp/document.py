@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, TypeGuard
 
 from proxy.codecs import Json, Kind, Request, Response, ToolCall, ToolResult
-from proxy.codecs.jsonrpc import Message, messages, spoken
+from proxy.codecs.jsonrpc import Message, asked, messages, spoken
 from proxy.codecs.vocabulary import Vocabulary
 from proxy.codecs.walk import Parts, table, word
 
@@ -98,22 +98,24 @@ def read_request(document: Json) -> Request:
         role, kind = _ROLES[calls]
         mine = spoken(parts, message, role, kind, NAMES)
         if mine or calls:
-            makes.append(_call(message, calls, mine))
-    return Request(model=None, stream=False, parts=parts.out, makes=makes)
+            name, arguments = _asked(message)
+            makes.append(ToolCall(message.call_id, name, arguments, message.path, mine, beside=not calls))
+    return Request(model=None, stream=False, parts=parts.out, makes=makes, calls=asked(document, _asked))
 
 
 _ROLES: Final[Mapping[bool, tuple[str, Kind]]] = {True: ("assistant", "tool_call"), False: ("user", "text")}
 
 
-def _call(message: Message, calls: bool, mine: tuple[int, ...]) -> ToolCall:
-    if not calls:
-        return ToolCall(message.call_id, _asks(message), message.arguments, message.path, mine, beside=True)
+def _asked(message: Message) -> tuple[str, Mapping[str, Json]]:
+    """The tool and arguments of a call; of another message its method and what it says."""
+    if message.method != TOOLS_CALL:
+        return _method(message), message.arguments
     given = message.params.get("arguments")
     arguments = given if isinstance(given, dict) else {} if given is None else {"input": given}
-    return ToolCall(message.call_id, word(message.params.get("name")) or "", arguments, message.path, mine)
+    return word(message.params.get("name")) or "", arguments
 
 
-def _asks(message: Message) -> str:
+def _method(message: Message) -> str:
     """The method of a message; of an answer, that of the server's request as far as the answer's shape shows it."""
     if message.method is not None:
         return message.method

@@ -6,6 +6,7 @@ out of the body must not go up in a header. So where a value was edited, its hea
 
 import base64
 import binascii
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -14,9 +15,26 @@ from proxy.codecs import Json
 from proxy.codecs.walk import table
 
 _PARAM: Final = "mcp-param-"
+_NAME: Final = "mcp-name"
 _NAMES: Final = ("name", "uri")
 _ENCODED: Final = re.compile(r"=\?base64\?(.*)\?=")
+_ENCODED_ANYWHERE: Final = re.compile(r"=\?base64\?([^?]*)\?=", re.IGNORECASE)
 _SAFE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|")
+
+
+def said(headers: Mapping[str, str]) -> dict[str, str]:
+    """What these headers say, by name, as readers see it that are lenient with their encoding."""
+    return {
+        name: _ENCODED_ANYWHERE.sub(_leniently, value)
+        for name, value in headers.items()
+        if name == _NAME or name.startswith(_PARAM)
+    }
+
+
+def _leniently(match: re.Match[str]) -> str:
+    with contextlib.suppress(binascii.Error):
+        return base64.b64decode(match[1] + "==").decode(errors="replace")
+    return match[0]
 
 
 def mirrored(headers: Mapping[str, str], before: Json, after: Json) -> dict[str, str | None]:
@@ -29,7 +47,7 @@ def mirrored(headers: Mapping[str, str], before: Json, after: Json) -> dict[str,
     named = dict(_changed({name: old.get(name) for name in _NAMES}, new))
     told: dict[str, str | None] = {}
     for header, value in headers.items():
-        known = arguments if header.startswith(_PARAM) else named if header == "mcp-name" else {}
+        known = arguments if header.startswith(_PARAM) else named if header == _NAME else {}
         if (said := decoded(value)) in known:
             fresh = known[said]
             told[header] = None if fresh is None else encoded(fresh)

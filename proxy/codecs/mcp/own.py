@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from proxy.codecs import Json, Request, ToolResult
+from proxy.codecs import Json, Request, ToolCall, ToolResult
 from proxy.codecs.jsonrpc import Message, answers, at, deny, error, only
 from proxy.codecs.mcp.document import TOOLS_CALL, is_tool_result
 from proxy.codecs.splicing import Change, Replace
@@ -46,6 +46,17 @@ def withhold(document: Json, request: Request, notices: Mapping[int, str]) -> li
         else:
             changes += only(message, (), "method", _NOWHERE)
     return changes
+
+
+def waits(document: Json, call: ToolCall) -> bool:
+    """Whether the sender of a message waits for an answer."""
+    return at(document, call.path).is_request
+
+
+def told(document: Json, result: ToolResult, notice: str, of_tool: bool) -> list[Change]:
+    """A notice in the place of the server's answer to what was withheld from it. `of_tool`: a tool was called."""
+    message = at(document, result.content[:1] if isinstance(document, list) else ())
+    return only(message, (), "result", _told(notice, modern=False)) if of_tool else deny(message, notice)
 
 
 _STREAM: Final = "io.modelcontextprotocol/subscriptionId"
