@@ -95,7 +95,8 @@ class Inspection:
             return True
         request = self.exchange.request
         asked = self._streams or (request is not None and request.stream)
-        return asked and 200 <= status < 300
+        # A file of lines is asked for like any other, and typed as anything.
+        return (asked or "lines" in self.exchange.codec.framings) and 200 <= status < 300
 
     def delivery(self, content_type: str, coding: str, opened: Callable[[Exception], None] | None) -> Delivery:
         """What drives a streamed response; see `Delivery`."""
