@@ -40,7 +40,8 @@ class Beside:
         told = self._calls.told() if calls else set()
         for index, call in enumerate(calls):
             here = (*path, "tool_calls", index)
-            if not self._calls.whole(said, table(call), here, told, after_text=after_text):
+            known = isinstance(call, dict) and self._calls.whole(said, call, here, told, after_text=after_text)
+            if not known:
                 self._channels.walked(said, call, here, "tool_call")
         parts = Parts()
         rest = {name: value for name, value in members.items() if not (calls and name in _CALLS)}

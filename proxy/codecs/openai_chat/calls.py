@@ -9,7 +9,6 @@ from proxy.codecs import AmbiguousError, Channel, Json, OpenCall, Path
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.walk import arguments, table, word
 
-_CALL: Final = frozenset({"id", "type", "index"})
 _FUNCTION: Final = frozenset({"name", "arguments", "input"})
 
 
@@ -39,7 +38,7 @@ class Calls:
         member = _member(piece)
         function = table(piece.get(member))
         self._function(said, piece, function, path, (*path, member), after_text, fresh)
-        self._channels.rest(said, piece, path, _CALL | {member})
+        self._channels.rest(said, piece, path, _plain(piece, member))
 
     def finished(self) -> None:
         """A finish reason ends all calls so far. Together begins another call after it."""
@@ -91,7 +90,8 @@ class Calls:
         said.entries.append((path, channel))
         for field in ("arguments", "input"):
             self._arguments(said, function.get(field), (*inner, field), channel, ordinal)
-        self._channels.rest(said, function, inner, _FUNCTION)
+        read = _FUNCTION if isinstance(function.get("name"), str | None) else _FUNCTION - {"name"}
+        self._channels.rest(said, function, inner, read)
 
     def _arguments(self, said: Said, value: Json, path: Path, channel: Channel, ordinal: int) -> None:
         if isinstance(value, str):
@@ -129,6 +129,12 @@ class Calls:
         if call_id and call_id in self._ids:
             return self._ids.index(call_id)
         return None if name or call_id or not self.bases else len(self.bases) - 1
+
+
+def _plain(piece: Mapping[str, Json], member: str) -> frozenset[str]:
+    """Members of a piece that hold nothing but what `Calls` reads."""
+    words = {name for name in ("id", "type") if type(piece.get(name)) not in (dict, list)}
+    return frozenset(words | {member} | (set() if isinstance(piece.get("index"), str | dict | list) else {"index"}))
 
 
 def _member(piece: Mapping[str, Json]) -> str:

@@ -21,6 +21,8 @@ _GROWING: Final[Mapping[str, Channel]] = {
     "reasoning": ("reasoning", "reasoning"),
 }
 
+_LISTS: Final = frozenset({"tool_calls", "executed_tools", "reasoning_details"})
+
 _NOTHING: Final[tuple[Json, ...]] = (None, "", [])
 """Some vendors send every member of a delta every time. An empty `tool_calls` begins no call and ends no text."""
 
@@ -46,16 +48,11 @@ class Choice:
         for name, value in delta.items():
             if value in _NOTHING or (name == "role" and isinstance(value, str)):
                 continue
-            if name == "tool_calls" and isinstance(value, list):
-                self._ended(said, "text")
-                for index, piece in enumerate(value):
-                    self._calls.piece(said, table(piece), (*path, name, index), after_text=self._spoken)
+            if name in _LISTS and isinstance(value, list):
+                self._list(said, name, value, (*path, name))
             elif name == "tool_calls" and isinstance(value, dict):
                 self._ended(said, "text")
                 self._calls.piece(said, value, (*path, name), after_text=self._spoken)
-            elif name == "executed_tools" and isinstance(value, list):
-                for index, piece in enumerate(value):
-                    self._executed.read(said, table(piece), (*path, name, index))
             elif name == "annotations" and isinstance(value, list):
                 self._beside.annotations(said, value, (*path, name))
             elif name == "function_call" and isinstance(value, dict):
@@ -67,6 +64,20 @@ class Choice:
                 self._grow(said, name, value, path)
             else:
                 self._structured(said, name, value, (*path, name))
+
+    def _list(self, said: Said, name: str, value: Sequence[Json], path: Path) -> None:
+        if name == "tool_calls":
+            self._ended(said, "text")
+        for index, item in enumerate(value):
+            here = (*path, index)
+            if not isinstance(item, dict):
+                self._channels.walked(said, item, here)
+            elif name == "tool_calls":
+                self._calls.piece(said, item, here, after_text=self._spoken)
+            elif name == "executed_tools":
+                self._executed.read(said, item, here)
+            else:
+                self._detail(said, item, here)
 
     def copies(self, said: Said, members: Mapping[str, Json], path: Path) -> None:
         """What stands beside the delta and repeats it. `text`: Together's and TGI's copy of each piece."""
@@ -114,9 +125,6 @@ class Choice:
         if name == "content" and isinstance(value, list):
             for index, item in enumerate(value):
                 self._chunk(said, item, (*path, index))
-        elif name == "reasoning_details" and isinstance(value, list):
-            for index, item in enumerate(value):
-                self._detail(said, table(item), (*path, index))
         elif name == "audio" and isinstance(value, dict) and isinstance(value.get("transcript"), str):
             self._fragment(said, ("text", self._number, "transcript"), (*path, "transcript"), value["transcript"])
             self._channels.rest(said, value, path, frozenset({"transcript"}))

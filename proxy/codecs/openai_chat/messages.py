@@ -1,6 +1,6 @@
 """The parts and calls of one message, of a request, a whole response or a chunk alike. Streams' pieces are `calls`'."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -35,10 +35,20 @@ def read_message(parts: Parts, message: Json, path: Path) -> list[ToolCall]:
         elif name == "audio":
             parts.walk(value, (*path, name), role, kind)
         elif name == "executed_tools" and isinstance(value, list):
-            found += [read_executed(parts, table(item), (*path, name, index)) for index, item in enumerate(value)]
+            found += _executed(parts, value, (*path, name))
         else:
             parts.members({name: value}, path, "other", "text", frozenset())
     return found + _calls(parts, members, path)
+
+
+def _executed(parts: Parts, value: Sequence[Json], path: Path) -> list[ToolCall]:
+    calls: list[ToolCall] = []
+    for index, item in enumerate(value):
+        if isinstance(item, dict):
+            calls.append(read_executed(parts, item, (*path, index)))
+        else:
+            parts.walk(item, (*path, index), "other", "text")
+    return calls
 
 
 _KNOWN_PARTS: Final = frozenset(

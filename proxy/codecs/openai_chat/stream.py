@@ -7,6 +7,7 @@ from proxy.codecs import Channel, Fragment, Json, Path, Reading
 from proxy.codecs.channels import Channels, Said
 from proxy.codecs.openai_chat.choice import Choice
 from proxy.codecs.openai_chat.document import read_usage
+from proxy.codecs.trees import strings
 from proxy.codecs.walk import table, word
 
 _CHUNK: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "x_groq", "p"}) | frozenset(
@@ -16,6 +17,27 @@ _CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs", "mess
 _CHOICE_TEXT: Final = _CHOICE | {"text"}
 _FLOWING: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _CONTENT: Final = ("choices", 0, "delta", "content")
+
+_CONTAINERS: Final = (dict, list)
+_READ: Final[Mapping[str, type]] = {"choices": list, "usage": dict, "x_groq": dict}
+_NUMBERS: Final = frozenset({"index", "created"})
+_ELSEWHERE: Final = frozenset({"delta", "finish_reason", "logprobs", "message"})
+
+
+def _known(members: Mapping[str, Json], known: frozenset[str]) -> frozenset[str]:
+    """Those of `known` that are what they should be, and hold no texts where numbers are expected."""
+    odd = [name for name, value in members.items() if name in known and _is_odd(name, value)]
+    return known - frozenset(odd) if odd else known
+
+
+def _is_odd(name: str, value: Json) -> bool:
+    if type(value) not in _CONTAINERS:
+        return isinstance(value, str) and (name in _READ or name in _NUMBERS)
+    if name in _ELSEWHERE:
+        return False
+    if type(value) is not _READ.get(name):
+        return True
+    return name != "choices" and next(strings(value), None) is not None
 
 
 class Reader:
@@ -47,6 +69,9 @@ class Reader:
             return None
         if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
             return None
+        for value in event.values():
+            if type(value) in _CONTAINERS and value is not choices:
+                return None
         return Reading((Fragment(self._flowing[1], _CONTENT, text),), model=word(event.get("model")))
 
     def _read(self, event: Json) -> Reading:
@@ -57,9 +82,7 @@ class Reader:
         if isinstance(choices, list):
             for position, choice in enumerate(choices):
                 self._choice(said, choice, position)
-        if not root.keys() <= _CHUNK or not isinstance(choices, list | None):
-            skip = _CHUNK if isinstance(choices, list | None) else _CHUNK - {"choices"}
-            self._channels.rest(said, root, (), skip)
+        self._channels.rest(said, root, (), _known(root, _CHUNK))
         if not isinstance(event, dict):
             self._channels.walked(said, event, ())
         said.model = word(root.get("model"))
@@ -89,8 +112,8 @@ class Reader:
         elif delta is not None:
             self._channels.walked(said, delta, (*path, "delta"))
         state.copies(said, members, path)
-        if not members.keys() <= _CHOICE:
-            self._channels.rest(said, members, path, _CHOICE_TEXT if isinstance(members.get("text"), str) else _CHOICE)
+        known = _CHOICE_TEXT if isinstance(members.get("text"), str) else _CHOICE
+        self._channels.rest(said, members, path, _known(members, known))
         if not members:
             self._channels.walked(said, choice, path)
         if used := members.get("usage"):  # Moonshot
