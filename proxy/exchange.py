@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy import texts
-from proxy.codecs import AmbiguousError, DecodeError, Json, Part, Reading, Request, Response, ToolCall
+from proxy.codecs import AmbiguousError, DecodeError, Json, Owed, Part, Reading, Request, Response, ToolCall
 from proxy.codecs import ToolResult as ReadResult
 from proxy.codecs.codec import Codec, Syntax
 from proxy.codecs.splicing import Change
@@ -19,6 +19,7 @@ from proxy.events import Point, Tool, ToolResult
 from proxy.events import Response as ResponseView
 from proxy.judge import Found, Judge, Ordered, Runtime, notice
 from proxy.lifecycle import Lifecycle
+from proxy.owing import Owing
 from proxy.sessions import Kept
 
 STOP_RETRYING: Final = (("x-should-retry", "false"),)
@@ -58,6 +59,9 @@ class Exchange:
         """
         self._asks_usage = asks_usage
         self._follows = follows
+        self.owing = Owing()
+        self.kept_as: str | None = None
+        """The name under which the provider keeps the answer."""
         self.hides_usage = False
         self.judge = Judge(runtime, context)
         self.policy = runtime.policy
@@ -83,20 +87,31 @@ class Exchange:
         except DecodeError as error:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
         request = self.request = self.codec.read_request(document)
-        self._place(request)
+        owed = self._place(request)
         refusal, changes, ordered = self._decide_request(request, document, body)
         if refusal:
             return Outcome(refusal=refusal)
         counting = self.codec.ask_usage(document) if self._asks_usage else []
         self.hides_usage = bool(counting)
-        return self._spliced(body, request.parts, ordered, [*changes, *counting, *self.codec.mend(document)])
+        outcome = self._spliced(body, request.parts, ordered, [*changes, *counting])
+        if not (owed or self.codec.mend(document)):
+            return outcome
+        return self._mended(body if outcome.body is None else outcome.body, owed)
 
-    def _place(self, request: Request) -> None:
-        """Session, run and turn of a request, and what is known of the answer that it goes on with."""
-        kept = self.judge.runtime.sessions.followed(self.context.agent.id, request.follows or self._follows)
+    def _mended(self, body: bytes, owed: Sequence[Owed]) -> Outcome:
+        """The request as it must go up after calls were cut out of earlier answers: what was edited moves as it is."""
+        document = self.codec.syntax.parse(body)
+        changes = [*self.codec.mend(document), *self.codec.answer_kept(document, owed)]
+        return Outcome(body=self.codec.syntax.splice(body, changes))
+
+    def _place(self, request: Request) -> Sequence[Owed]:
+        """Session, run and turn of a request, and what is known of the answer that it goes on with: what it owes."""
+        name = request.follows or self._follows
+        kept = self.judge.runtime.sessions.followed(self.context.agent.id, name)
         self.context.read(request, kept)
         if kept is not None:
             self.judge.pseudonyms.adopt(kept.values)
+        return self.owing.follow(request, name, kept) if name else ()
 
     def _decide_request(
         self, request: Request, document: Json, body: bytes
@@ -166,7 +181,11 @@ class Exchange:
             return self._undecodable(body, Point.POST_LLM_RESPONSE, error)
         response = self.codec.read_response(document)
         self._tally(response)
-        return self._decide_response(response, document, body)
+        outcome = self._decide_response(response, document, body)
+        if outcome.refusal is not None:
+            for call in response.calls:
+                self.owing.cut(call, outcome.refusal.message)
+        return outcome
 
     def _decide_response(self, response: Response, document: Json, body: bytes) -> Outcome:
         units = texts.units(response.parts)
@@ -191,6 +210,7 @@ class Exchange:
         tally.output_chars = sum(len(part.text) for part in response.parts)
         self.context.model = self.context.model or response.model
         self._keep(response.keeps)
+        self.owing.complete(response.stop_reason)
 
     def on_plain_event(self, name: str, text: str) -> None:
         """A stream event that is a text by design (`Codec.plain_events`)."""
@@ -208,12 +228,17 @@ class Exchange:
             self.context.model = reading.model
         if reading.keeps:
             self._keep(reading.keeps)
+        if reading.end:
+            self.owing.complete(reading.stop_reason)
 
     def _keep(self, name: str | None) -> None:
         """Remember what a later request needs that goes on with this answer."""
         if name:
+            self.kept_as = name
+            self.owing.keep(name)
             context = self.context
-            kept = Kept(context.session, context.run, context.turn + 1, dict(self.judge.pseudonyms.values))
+            values = dict(self.judge.pseudonyms.values)
+            kept = Kept(context.session, context.run, context.turn + 1, values, self.owing.calls)
             self.judge.runtime.sessions.keep(context.agent.id, name, kept)
 
     def _judge_response(self, response: Response, found: Sequence[Found]) -> tuple[Refusal | None, list[Ordered]]:
@@ -248,6 +273,7 @@ class Exchange:
                 return self.refuse(400, denied), {}, []
             if denied is not None:
                 cuts[index] = denied
+                self.owing.cut(call, denied)
             elif not call.by_provider:
                 self.lifecycle.called(Tool(call_id=call.call_id, name=call.name, arguments=dict(call.arguments)))
             ordered += edits

@@ -77,9 +77,15 @@ class Guard:
         if denied is not None:
             self._queue.clear()
             self._exchange.changed = True
-            answer = self._codec.message_stream(self._exchange.context.model, denied)
-            return [self._framing.encode(event) for event in answer]
+            return [self._framing.encode(event) for event in self._instead(denied)]
         return self._release()
+
+    def _instead(self, denied: str) -> Sequence[Event]:
+        """An answer that says why there is none; under the name by which the provider knows the one it made."""
+        model, name = self._exchange.context.model, self._exchange.kept_as
+        if name is not None and self._codec.kept_stream is not None:
+            return self._codec.kept_stream(model, denied, name)
+        return self._codec.message_stream(model, denied)
 
     # reading
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.codecs import ToolCall
+from proxy.codecs import Owed, ToolCall
 from proxy.events import Agent, Flow
 
 MOST: Final = 10_000
@@ -40,6 +40,8 @@ class Kept:
     turn: int
     values: Mapping[str, str] = field(default_factory=dict)
     """The pseudonyms of the conversation so far: the provider's memory holds them."""
+    owed: Mapping[str, Owed] = field(default_factory=dict)
+    """Calls, by id, that were cut out of the answer and wait for a result in the provider's memory of it."""
 
 
 class Sessions:

@@ -41,6 +41,7 @@ class StreamJudge:
         self._context = context = exchange.context
         self._policy = policy = exchange.policy
         self._lifecycle = exchange.lifecycle
+        self._owing = exchange.owing
         self.holds = policy.must_hold(context.agent.id, context.provider, context.model)
         """Whether nothing may leave before the whole answer was decided."""
         self.cuts: dict[Channel, str] = {}
@@ -278,6 +279,7 @@ class StreamJudge:
                 raise StreamRefusedError(f"{denied}. The provider has carried it out, so its answer is not delivered")
             if denied is not None and growing.call is not None:
                 self.cuts[channel] = denied
+                self._owing.cut(call, denied)
                 return
         answer = self._policy.classes_at(Point.POST_LLM_RESPONSE) | {PSEUDONYM}
         mine = [edit for edit in ordered if edit.unit.part == growing.number]
@@ -318,7 +320,10 @@ class StreamJudge:
     def _decide_held(self) -> str | None:
         decision, ordered = self._decide_answer(self._found, self._view())
         if decision.verdict is Verdict.DENY:
-            return notice(decision, "the model's answer")
+            denied = notice(decision, "the model's answer")
+            for call in filter(None, (growing.call for growing in self._held)):
+                self._owing.cut(call, denied)
+            return denied
         held = {growing.number: growing for growing in self._held}
         by_text: dict[int, list[Ordered]] = {}
         for item in [*ordered, *self._judge.restorations(self._found)]:

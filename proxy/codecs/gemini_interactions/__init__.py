@@ -8,7 +8,7 @@ Source: ai.google.dev "Interactions API" and the types of Google's SDK. Here sta
 from proxy.codecs.codec import Codec
 from proxy.codecs.gemini.own import refusal
 from proxy.codecs.gemini_interactions.document import read_request, read_response
-from proxy.codecs.gemini_interactions.own import deny_result, inject, message, message_stream
+from proxy.codecs.gemini_interactions.own import answer_kept, deny_result, inject, kept_stream, message, message_stream
 from proxy.codecs.gemini_interactions.stream import stream_reader
 from proxy.codecs.gemini_interactions.writer import cut_calls, stream_writer
 
@@ -24,5 +24,7 @@ CODEC = Codec(
     inject=inject,
     message=message,
     message_stream=message_stream,
+    kept_stream=kept_stream,
+    answer_kept=answer_kept,
     repeats=True,
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from proxy.codecs import Json, Path, Request, Response, ToolCall, ToolResult
-from proxy.codecs.gemini_interactions.steps import is_answer, read_content, read_step
+from proxy.codecs.gemini_interactions.steps import is_answer, is_step, read_content, read_step
 from proxy.codecs.splicing import Change
 from proxy.codecs.walk import Parts, array, number, table, word
 from proxy.events import Usage
@@ -40,10 +40,9 @@ class _History:
 
     def _item(self, item: Json, path: Path) -> None:
         members = table(item)
-        kind = word(members.get("type")) or ""
         if "role" in members:
             self._turn(members, path)
-        elif kind.endswith(("_input", "_output", "_call", "_result")) or kind == "thought":
+        elif is_step(members):
             self._step(item, path)
         else:
             read_content(self.parts, item, path, "user")

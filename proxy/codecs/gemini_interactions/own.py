@@ -1,13 +1,15 @@
 """What midstream says itself in this format: texts put into a request, results withheld, whole answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import orjson
 
-from proxy.codecs import Json, Path, ToolResult
+from proxy.codecs import Json, Owed, Path, ToolResult
 from proxy.codecs.framings import Event
 from proxy.codecs.framings.sse import DONE
-from proxy.codecs.splicing import Append, Change, Replace, TextChange
+from proxy.codecs.gemini_interactions.steps import is_step
+from proxy.codecs.splicing import Append, Change, Insert, Replace, TextChange
 from proxy.codecs.walk import table, word
 from proxy.decision import TextEdit
 
@@ -55,8 +57,32 @@ def deny_result(document: Json, result: ToolResult, text: str) -> list[Change]:
     return [Replace(result.content, orjson.dumps(text)), error]
 
 
-def _head(model: str | None, status: str) -> dict[str, Json]:
-    return {"id": "midstream", "object": "interaction", "model": model or "midstream", "status": status}
+def answer_kept(document: Json, owed: Sequence[Owed]) -> list[Change]:
+    """Adds a result for each call before what the client says; contents then stand in a step of the user's."""
+    if not owed:
+        return []
+    given = table(document).get("input")
+    results = [
+        {"type": "function_result", "call_id": each.call_id, "name": each.name, "result": each.notice, "is_error": True}
+        for each in owed
+    ]
+    first = table(given[0]) if isinstance(given, list) and given else {}
+    if is_step(first):
+        return [Insert(("input", 0), orjson.dumps(result)) for result in results]
+    if "role" in first:  # turns, as the API's first versions had them
+        return [Insert(("input", 0), orjson.dumps({"role": "user", "content": results}))]
+    said = (
+        [{"type": "text", "text": given}] if isinstance(given, str) else [given] if isinstance(given, dict) else given
+    )
+    steps = [*results, {"type": "user_input", "content": said}] if said else results
+    return [Replace(("input",), orjson.dumps(steps))]
+
+
+_NAME: Final = "midstream"
+
+
+def _head(model: str | None, status: str, name: str = _NAME) -> dict[str, Json]:
+    return {"id": name, "object": "interaction", "model": model or "midstream", "status": status}
 
 
 _NO_USAGE = {"total_tokens": 0, "total_input_tokens": 0, "total_output_tokens": 0}
@@ -70,11 +96,16 @@ def message(model: str | None, text: str) -> bytes:
 
 def message_stream(model: str | None, text: str) -> list[Event]:
     """The same as the events of a stream."""
+    return kept_stream(model, text, _NAME)
+
+
+def kept_stream(model: str | None, text: str, name: str) -> list[Event]:
+    """The same in the place of an interaction that the provider keeps."""
     events: tuple[dict[str, Json], ...] = (
-        {"interaction": _head(model, "in_progress"), "event_type": "interaction.created"},
+        {"interaction": _head(model, "in_progress", name), "event_type": "interaction.created"},
         {"index": 0, "step": {"type": "model_output"}, "event_type": "step.start"},
         {"index": 0, "delta": {"text": text, "type": "text"}, "event_type": "step.delta"},
         {"index": 0, "event_type": "step.stop"},
-        {"interaction": _head(model, "completed") | {"usage": _NO_USAGE}, "event_type": "interaction.completed"},
+        {"interaction": _head(model, "completed", name) | {"usage": _NO_USAGE}, "event_type": "interaction.completed"},
     )
     return [*(Event(event["event_type"], orjson.dumps(event)) for event in events), Event("done", DONE)]

@@ -28,6 +28,12 @@ def is_call(kind: str) -> bool:
     return kind.endswith("_call")
 
 
+def is_step(item: Mapping[str, Json]) -> bool:
+    """Whether an element of the input is a step, and no content of one."""
+    kind = word(item.get("type")) or ""
+    return kind.endswith(("_input", "_output", "_call", "_result")) or kind == "thought"
+
+
 def is_answer(step: Json) -> bool:
     """Whether the model, or one of Google's own tools, said it."""
     kind = word(table(step).get("type")) or ""

@@ -8,7 +8,7 @@ cuts calls out; `own` is what midstream says itself. Framing, splicing and hosts
 from proxy.codecs.codec import Codec
 from proxy.codecs.mistral_chat import refusal
 from proxy.codecs.mistral_conversations.document import read_request, read_response
-from proxy.codecs.mistral_conversations.own import inject, message, message_stream
+from proxy.codecs.mistral_conversations.own import answer_kept, inject, kept_stream, message, message_stream
 from proxy.codecs.mistral_conversations.stream import stream_reader
 from proxy.codecs.mistral_conversations.writer import cut_calls, stream_writer
 
@@ -23,4 +23,6 @@ CODEC = Codec(
     inject=inject,
     message=message,
     message_stream=message_stream,
+    kept_stream=kept_stream,
+    answer_kept=answer_kept,
 )

@@ -1,13 +1,14 @@
 """What midstream says itself in this format: texts put into a request, whole answers."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 
-from proxy.codecs import Json, Path
+from proxy.codecs import Json, Owed, Path
 from proxy.codecs.framings import Event
 from proxy.codecs.mistral_conversations.writer import entry
-from proxy.codecs.splicing import Append, Change, TextChange
+from proxy.codecs.splicing import Append, Change, Insert, Replace, TextChange
 from proxy.codecs.walk import table
 from proxy.decision import TextEdit
 
@@ -38,6 +39,24 @@ def _extended(path: Path, content: str, text: str) -> Change:
     return TextChange(path, [TextEdit(len(content), len(content), "\n\n" + text)])
 
 
+def answer_kept(document: Json, owed: Sequence[Owed]) -> list[Change]:
+    """Adds a result for each call before what the client says.
+
+    "Not the same number of function calls and responses" (code 3230) is the answer to a conversation without
+    (php-mistral 74). One that is begun anew from an earlier entry may not have the calls.
+    """
+    root = table(document)
+    if not owed or "from_entry_id" in root:
+        return []
+    inputs = root.get("inputs")
+    results = [{"type": "function.result", "tool_call_id": each.call_id, "result": each.notice} for each in owed]
+    if isinstance(inputs, list):
+        texts = map(orjson.dumps, results)
+        return [Insert(("inputs", 0), text) for text in texts] if inputs else [Append(("inputs",), t) for t in texts]
+    said = [{"type": "message.input", "role": "user", "content": inputs}] if isinstance(inputs, str) else []
+    return [Replace(("inputs",), orjson.dumps([*results, *said]))]
+
+
 _CONVERSATION: Final = "conv_midstream"
 _ID: Final = "msg_midstream"
 _USAGE: Final = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
@@ -52,9 +71,14 @@ def message(model: str | None, text: str) -> bytes:
 
 def message_stream(model: str | None, text: str) -> list[Event]:
     """The same as the events of a stream."""
+    return kept_stream(model, text, _CONVERSATION)
+
+
+def kept_stream(model: str | None, text: str, name: str) -> list[Event]:
+    """The same in a conversation that the provider keeps."""
     said = {"id": _ID, "output_index": 0, "content_index": 0, "model": model or "midstream", "role": "assistant"}
     events: tuple[dict[str, Json], ...] = (
-        {"type": "conversation.response.started", "conversation_id": _CONVERSATION},
+        {"type": "conversation.response.started", "conversation_id": name},
         {"type": "message.output.delta", **said, "content": text},
         {"type": "conversation.response.done", "usage": _USAGE},
     )

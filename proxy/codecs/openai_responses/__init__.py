@@ -3,8 +3,8 @@
 Source: OpenAI OpenAPI 2.3.0, `/responses`, `/responses/compact`; openai-python's types of WebSocket messages; recorded
 vendors. Here stands only what makes it a `Codec`: `request` and `document` (whole responses) read what `items` hold,
 `calls` and `results` what of it tools are asked and say; `stream` reads events, `answer`, `item` and `texts` keep what
-they speak of; `writer` cuts calls out, `mend` what must follow from that; `own` is what midstream says itself. Framing,
-splicing and hosts live elsewhere.
+they speak of; `writer` cuts calls out, `mend` and `kept` are what a next request needs because of that; `own` is what
+midstream says itself. Framing, splicing and hosts live elsewhere.
 """
 
 from dataclasses import replace
@@ -13,8 +13,9 @@ from proxy.codecs import Json, Request
 from proxy.codecs.codec import Codec
 from proxy.codecs.openai_chat.own import refusal
 from proxy.codecs.openai_responses.document import read_response
+from proxy.codecs.openai_responses.kept import answer_kept
 from proxy.codecs.openai_responses.mend import mend
-from proxy.codecs.openai_responses.own import begins, inject, message, message_stream, socket_refusal
+from proxy.codecs.openai_responses.own import begins, inject, kept_stream, message, message_stream, socket_refusal
 from proxy.codecs.openai_responses.request import read_request
 from proxy.codecs.openai_responses.results import deny_result
 from proxy.codecs.openai_responses.stream import stream_reader
@@ -31,8 +32,10 @@ CODEC = Codec(
     deny_result=deny_result,
     inject=inject,
     mend=mend,
+    answer_kept=answer_kept,
     message=message,
     message_stream=message_stream,
+    kept_stream=kept_stream,
     begins=begins,
     socket_refusal=socket_refusal,
     repeats=True,

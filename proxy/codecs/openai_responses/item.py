@@ -190,7 +190,8 @@ class Item:
         if channel not in self.calls[-1:]:
             self.calls.append(channel)
         self.call = call
-        opened = OpenCall(channel, call.call_id, call.name, given, self.after_text, call.by_provider, call.server)
+        of_call = (self.after_text, call.by_provider, call.server, call.form)
+        opened = OpenCall(channel, call.call_id, call.name, given, *of_call)
         said.opens.append(opened)
 
 

@@ -118,7 +118,7 @@ def _call(parts: Parts, members: Mapping[str, Json], path: Path, kind: str) -> T
     named = {name for name in _NAMES if isinstance(members.get(name), str)}
     _rest(parts, {name: value for name, value in members.items() if name not in {*given, *named}}, path, kind)
     call = read_call(members)
-    return ToolCall(call.call_id, call.name, call.arguments, path, mine, call.by_provider, call.server)
+    return ToolCall(call.call_id, call.name, call.arguments, path, mine, call.by_provider, call.server, form=kind)
 
 
 def _argument(parts: Parts, value: Json, path: Path) -> None:

@@ -94,6 +94,17 @@ def message(model: str | None, text: str) -> bytes:
 def message_stream(model: str | None, text: str) -> list[Event]:
     """The same as the events of a stream."""
     running, over = _response(model, [], over=False), _response(model, [message_item(_ID, text)], over=True)
+    return _events(text, running, over)
+
+
+def kept_stream(model: str | None, text: str, name: str) -> list[Event]:
+    """The same in the place of a response, or in a conversation, that the provider keeps."""
+    kept: dict[str, Json] = {"conversation": {"id": name}} if name.startswith("conv") else {"id": name}
+    running, over = _response(model, [], over=False), _response(model, [message_item(_ID, text)], over=True)
+    return _events(text, running | kept, over | kept)
+
+
+def _events(text: str, running: dict[str, Json], over: dict[str, Json]) -> list[Event]:
     events = [
         {"type": "response.created", "response": running},
         {"type": "response.in_progress", "response": running},

@@ -86,14 +86,15 @@ def _notice(kind: Json, content: Json, text: str) -> Json:
     return [{"type": "input_text", "text": text}]
 
 
-_BLANK: Final = (
+BLANK: Final = (
     "data:image/png;base64,"
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+"""A picture of one pixel."""
 
 
 def _screenless(item: Mapping[str, Json], text: str) -> bytes:
     """A computer's output can only be a picture: a blank one, and after it, as an item of its own, the notice."""
-    blank = {**item, "output": {"type": "computer_screenshot", "image_url": _BLANK}}
+    blank = {**item, "output": {"type": "computer_screenshot", "image_url": BLANK}}
     said = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
     return orjson.dumps(blank) + b"," + orjson.dumps(said)
