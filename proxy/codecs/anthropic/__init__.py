@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from proxy.codecs.anthropic import batches
 from proxy.codecs.anthropic.document import read_request, read_response
-from proxy.codecs.anthropic.own import deny_result, inject, message, message_stream, refusal
+from proxy.codecs.anthropic.own import deny_result, inject, mend, message, message_stream, refusal
 from proxy.codecs.anthropic.stream import stream_reader
 from proxy.codecs.anthropic.writer import cut_calls, stream_writer
 from proxy.codecs.codec import Codec
@@ -25,6 +25,7 @@ CODEC = Codec(
     cut_calls=cut_calls,
     deny_result=deny_result,
     inject=inject,
+    mend=mend,
     message=message,
     message_stream=message_stream,
 )
@@ -39,6 +40,7 @@ BATCHES = replace(
     read_response=batches.read_response,
     cut_calls=batches.cut_calls,
     inject=batches.inject,
+    mend=batches.mend,
     framings=("lines",),
     by_message=True,
 )

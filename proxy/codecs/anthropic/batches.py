@@ -3,7 +3,7 @@
 Each is a message as `document` reads it, deeper in the document; only its place is this module's business.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from proxy.codecs import Json, Part, Path, Request, Response, ToolResult
@@ -97,8 +97,17 @@ def cut_calls(document: Json, response: Response, cuts: Mapping[int, str]) -> li
 
 def inject(document: Json, text: str) -> list[Change]:
     """Text into every request."""
+    return _in_each(document, lambda params: own.inject(params, text))
+
+
+def mend(document: Json) -> list[Change]:
+    """Every request as a message of its own is mended."""
+    return _in_each(document, own.mend)
+
+
+def _in_each(document: Json, changes: Callable[[Json], list[Change]]) -> list[Change]:
     return [
         change._replace(path=("requests", index, "params", *change.path))
         for index, item in enumerate(array(table(document).get("requests")))
-        for change in own.inject(table(item).get("params"), text)
+        for change in changes(table(item).get("params"))
     ]

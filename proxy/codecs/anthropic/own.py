@@ -8,6 +8,7 @@ import orjson
 from proxy.codecs import Json, Path, ToolResult
 from proxy.codecs.anthropic.writer import text_block
 from proxy.codecs.framings import Event
+from proxy.codecs.notices import before_calls
 from proxy.codecs.splicing import Append, Change, Replace, TextChange
 from proxy.codecs.walk import array, table
 from proxy.decision import TextEdit
@@ -47,6 +48,15 @@ def deny_result(document: Json, result: ToolResult, text: str) -> list[Change]:
     if kind in _WITH_MESSAGE:
         error["error_message"] = text
     return [Replace(result.content, orjson.dumps(error))]
+
+
+def mend(document: Json) -> list[Change]:
+    """Notices before the calls of their message."""
+    return before_calls(
+        document,
+        lambda block: block.get("type") == "tool_use",
+        lambda block: block.get("type") in ("thinking", "redacted_thinking"),
+    )
 
 
 _ERRORS: Final[Mapping[int, str]] = {

@@ -8,7 +8,7 @@ calls out; `own` is what midstream says itself. Framing, splicing and hosts live
 from proxy.codecs import base64_texts
 from proxy.codecs.bedrock_converse.blocks import text_documents
 from proxy.codecs.bedrock_converse.document import read_request, read_response
-from proxy.codecs.bedrock_converse.own import deny_result, inject, message, message_stream, refusal
+from proxy.codecs.bedrock_converse.own import deny_result, inject, mend, message, message_stream, refusal
 from proxy.codecs.bedrock_converse.stream import stream_reader
 from proxy.codecs.bedrock_converse.writer import cut_calls, stream_writer
 from proxy.codecs.codec import JSON, Codec
@@ -23,6 +23,7 @@ CODEC = Codec(
     cut_calls=cut_calls,
     deny_result=deny_result,
     inject=inject,
+    mend=mend,
     message=message,
     message_stream=message_stream,
     syntax=base64_texts.syntax(text_documents, "bytes"),

@@ -83,7 +83,7 @@ def _message(history: History, message: Json, path: Path) -> None:
     else:
         parts.walk(content, here, role, "text")
     if members:
-        parts.members(members, path, "other", "text", frozenset({"content", "role"}))
+        parts.members(members, path, "other", "text", frozenset({"content"}))
     else:
         parts.walk(message, path, "other", "text")
 

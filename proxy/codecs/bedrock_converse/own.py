@@ -8,6 +8,7 @@ import orjson
 from proxy.codecs import Json, ToolResult
 from proxy.codecs.bedrock_converse.writer import text_block
 from proxy.codecs.framings import Event
+from proxy.codecs.notices import before_calls
 from proxy.codecs.splicing import Append, Change, Replace
 from proxy.codecs.walk import array, table
 
@@ -28,6 +29,11 @@ def inject(document: Json, text: str) -> list[Change]:
 def deny_result(document: Json, result: ToolResult, text: str) -> list[Change]:
     """A result's content is a list of blocks."""
     return [Replace(result.content, orjson.dumps([{"text": text}]))]
+
+
+def mend(document: Json) -> list[Change]:
+    """Notices before the calls of their message."""
+    return before_calls(document, lambda block: "toolUse" in block, lambda block: "reasoningContent" in block)
 
 
 _ERRORS: Final[Mapping[int, str]] = {

@@ -48,6 +48,12 @@ def inject(document: Json, text: str) -> list[Change]:
     return codec.inject(document, text)
 
 
+def mend(document: Json) -> list[Change]:
+    """As the model's format does; native formats have no calls."""
+    codec = shapes.of_request(document)
+    return codec.mend(document) if codec else []
+
+
 CODEC = Codec(
     name="bedrock_invoke",
     read_request=read_request,
@@ -58,6 +64,7 @@ CODEC = Codec(
     cut_calls=cut_calls,
     deny_result=deny_result,
     inject=inject,
+    mend=mend,
     message=message,
     message_stream=message_stream,
     syntax=base64_texts.syntax(text_documents, "bytes"),

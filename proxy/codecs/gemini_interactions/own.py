@@ -71,11 +71,16 @@ def answer_kept(document: Json, owed: Sequence[Owed]) -> list[Change]:
         return [Insert(("input", 0), orjson.dumps(result)) for result in results]
     if "role" in first:  # turns, as the API's first versions had them
         return [Insert(("input", 0), orjson.dumps({"role": "user", "content": results}))]
-    said = (
-        [{"type": "text", "text": given}] if isinstance(given, str) else [given] if isinstance(given, dict) else given
-    )
-    steps = [*results, {"type": "user_input", "content": said}] if said else results
-    return [Replace(("input",), orjson.dumps(steps))]
+    return [Replace(("input",), orjson.dumps([*results, *_as_steps(given)]))]
+
+
+def _as_steps(given: Json) -> list[Json]:
+    """An input that is no list of steps, as such."""
+    if is_step(table(given)):
+        return [given]
+    content = [{"type": "text", "text": given}] if isinstance(given, str) else given
+    content = [content] if isinstance(content, dict) else content
+    return [{"type": "user_input", "content": content}] if content else []
 
 
 _NAME: Final = "midstream"
