@@ -35,8 +35,9 @@ class Reader:
         kind = word(root.get("event_type")) or ""
         about = _READS.get(kind, "interaction")
         subject, index = root.get(about), number(root.get("index"))
+        read = isinstance(subject, dict)
         if not isinstance(subject, dict):
-            about = ""
+            pass  # its strings are among the rest
         elif about == "step":
             self._start(said, subject, index)
         elif about == "delta":
@@ -48,7 +49,7 @@ class Reader:
         said.usage = said.usage or read_usage(root.get("usage"))
         self._status(said, root)
         said.end = kind == "interaction.completed"
-        self._channels.rest(said, root, (), frozenset({about}))
+        self._channels.rest(said, root, (), frozenset({about} if read else ()))
         if not root:
             self._channels.walked(said, event, ())
         return said.reading()
