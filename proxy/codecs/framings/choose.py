@@ -48,11 +48,11 @@ def choose(content_type: str, head: bytes, framings: Collection[str]) -> Framing
 def _lines(start: bytes, content_type: str) -> Framing | str | None:
     """One document over several lines is a whole body in a format that otherwise sends a document a line.
 
-    Where the content type says so, the first line need not wait for the second.
+    Where the content type says so, the first line does not wait for the second, nor ask what it is.
     """
-    fits = Lines.fits(start)
-    if fits is None and b"\n" in start and content_type.partition(";")[0].strip().lower() in LINES:
-        fits = True
-    if fits is None:
+    told = content_type.partition(";")[0].strip().lower() in LINES
+    first, ended, _ = start.partition(b"\n") if told else (start, b"", b"")
+    fits = Lines.fits(first + ended)
+    if fits is None and not ended:
         return None
-    return Lines() if fits else WHOLE
+    return WHOLE if fits is False else Lines()

@@ -47,8 +47,10 @@ class Lines:
         over several lines has a first line that is no document.
         """
         first, ended, rest = head.removeprefix(_BOM).lstrip(_BLANK).partition(b"\n")
+        if len(first) > MAX_FIRST or (not ended and first[:1] not in (b"", b"{")):
+            return False
         if not ended:
-            return None if len(head) <= MAX_FIRST and first[:1] in (b"", b"{") else False
+            return None
         if not _is_object(first):
             return False
         following = rest.lstrip(_BLANK)
