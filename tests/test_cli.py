@@ -60,7 +60,7 @@ def test_every_command_has_json_and_help(name: str, capsys: pytest.CaptureFixtur
     [
         ([], "midstream: the following arguments are required: COMMAND"),
         (["fly"], "midstream: argument COMMAND: invalid choice: 'fly'"),
-        (["replay"], "midstream: argument COMMAND: invalid choice: 'replay'"),
+        (["relpay"], "midstream: argument COMMAND: invalid choice: 'relpay'"),
         (["serve", "--lis", "a:1"], "midstream: unrecognized arguments: --lis a:1"),
         (["serve", "--listen", "here"], "midstream: --listen: 'here' is not HOST:PORT"),
         (["serve", "--connect-to", "a=b"], "midstream: --connect-to: 'a=b' is not HOST[:PORT]=ADDRESS:PORT"),

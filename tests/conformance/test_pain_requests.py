@@ -2,6 +2,7 @@
 running proxy."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,10 @@ async def test_under_load_the_guard_does_not_fail_open(tmp_path: Path) -> None:
 
 
 def test_responses_input_is_not_skipped(behind: Behind, stand_in: StandIn) -> None:
-    """Row 6: a path without a codec of its own is scanned as plain strings, `input` and all."""
+    """Row 6: items and instructions are read like messages."""
     client = behind(GUARDED).openai(max_retries=0)
     raw = client.responses.with_raw_response
-    with pytest.raises(APIStatusError):  # the stand-in speaks no Responses; what went up is the matter
+    with contextlib.suppress(APIStatusError):  # what the stand-in answers does not matter, only what went up
         raw.create(model=OPENAI_MODEL, input=[{"role": "user", "content": f"the key {TOKEN}"}], instructions=TOKEN)
     assert stand_in.requests
     assert not [request for request in stand_in.requests if TOKEN in request.text]
