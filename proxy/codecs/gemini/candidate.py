@@ -11,7 +11,8 @@ from proxy.codecs.gemini.parts import held, read_part
 from proxy.codecs.gemini.streamed_calls import StreamedCalls
 from proxy.codecs.walk import Parts, table
 
-_TEXT: Final = frozenset({"text", "thought"})
+_TEXT: Final = frozenset({"text"})
+"""Whether it is a thought is no string; where it is one, it is read like any."""
 
 
 class Candidate:
