@@ -19,7 +19,17 @@ from proxy.events import Agent, Flow
 from proxy.exchange import Exchange, Refusal
 from proxy.inspection import Inspection
 from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, SOCKET, GuardFailure, SocketMessage
-from proxy.messages import credentials_required, hear_answer, is_for_us, plain, problem, replace_body, route_of, tape_of
+from proxy.messages import (
+    credentials_required,
+    hear_answer,
+    is_for_us,
+    plain,
+    problem,
+    replace_body,
+    replace_headers,
+    route_of,
+    tape_of,
+)
 from proxy.recorder import Heard, Recorder, Tape
 from proxy.replay.recordings import Message
 from proxy.services import Services
@@ -104,7 +114,7 @@ class Addon:
     def _learned(self, flow: http.HTTPFlow) -> providers.Route | None:
         """Where a tool server asked for messages, they are tool calls, whatever the path looks like."""
         path = flow.request.path.partition("?")[0]
-        known = self._services.serving.runtime.sessions.is_endpoint(flow.request.pretty_host, path)
+        known = self._services.serving.runtime.sessions.tool_servers.is_endpoint(flow.request.pretty_host, path)
         return providers.MCP if known else None
 
     def _answer(self, flow: http.HTTPFlow) -> None:
@@ -192,6 +202,7 @@ class Addon:
             return None
         if outcome.body is not None:
             replace_body(flow.request, outcome.body)
+        replace_headers(flow.request, outcome.headers)
         size = state.inspection.size
         return self._reserve(flow, state, size) if size and state.session.budgeted else None
 
@@ -212,6 +223,7 @@ class Addon:
             response.stream = flow.request.stream
         elif not flow.metadata.get("midstream.refused"):
             kind = response.headers.get("content-type", "")
+            state.exchange.on_answer(plain(response.headers))
             if state.inspection.streams(response.status_code, kind):
                 self._guard(flow, response, state)
 

@@ -3,8 +3,8 @@
 No mitmproxy and no sockets: `addon` serves traffic with it. What must be awaited (budgets) is the addon's to call.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from proxy import texts
@@ -42,6 +42,8 @@ class Outcome:
 
     body: bytes | None = None
     refusal: Refusal | None = None
+    headers: Mapping[str, str | None] = field(default_factory=dict)
+    """Headers that change with it: their new values, None for one that goes."""
 
 
 UNTOUCHED: Final = Outcome()
@@ -86,6 +88,8 @@ class Exchange:
             document = self.codec.syntax.parse(body)
         except DecodeError as error:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
+        if refusal := self._recognise(document):
+            return Outcome(refusal=refusal)
         request = self.request = self.codec.read_request(document)
         owed = self._place(request)
         refusal, changes, ordered = self._decide_request(request, document, body)
@@ -112,6 +116,14 @@ class Exchange:
         if kept is not None:
             self.judge.pseudonyms.adopt(kept.values)
         return self.owing.follow(request, name, kept) if name else ()
+
+    def on_empty(self) -> Outcome:
+        """A request without a body."""
+        return UNTOUCHED
+
+    def _recognise(self, document: Json) -> Refusal | None:
+        """Whether a document may be read as what the request says it is."""
+        return None
 
     def _decide_request(
         self, request: Request, document: Json, body: bytes
@@ -172,6 +184,13 @@ class Exchange:
         return None, changes, ordered
 
     # the whole response
+
+    def on_answer(self, headers: Mapping[str, str]) -> None:
+        """The answer begins with these headers, by lower-case name."""
+
+    def on_event(self, data: bytes) -> Outcome:
+        """Decide one event of a stream of documents that stand for themselves (`Codec.by_message`)."""
+        return self.on_response(data)
 
     def on_response(self, body: bytes) -> Outcome:
         """Decide a whole response body, decoded of any content-encoding."""
@@ -304,27 +323,45 @@ class Exchange:
         What another reader may read otherwise, a request or an answer, is denied in any case: it could hide anything.
         """
         up = point is Point.PRE_LLM_REQUEST
-        if up or not _is_prose(body):
+        if up or not is_prose(body):
             self.problems.append(f"{'request' if up else 'response'}: {error}")
-        if self.policy.unrecognised == "deny":
+        if self.policy.unrecognised == "deny" and not self._expects(body, up):
             return self._unread(f"the policy denies what it cannot read: {error}")
         text = body.decode("utf-8", "surrogateescape")
-        classes = self.policy.classes_at(point) if up else self.judge.response_classes(point)
-        found = self.judge.scan([texts.Unit(0, text)], classes)
+        units = [texts.Unit(0, text)]
+        found = self._look(units, point)
         if self.context.format is not None and (up or self._looks_at_answers):
-            if isinstance(error, AmbiguousError) or not _is_utf8(body) or not (up or _is_prose(body)):
+            if isinstance(error, AmbiguousError) or not is_utf8(body) or not (up or is_prose(body)):
                 return self._unread(f"it can be read in more than one way: {error}")
-            if len(self.judge.scan([texts.Unit(0, texts.unescaped(text))], classes)) > len(found):
+            if len(self._look([texts.Unit(0, texts.unescaped(text))], point)) > len(found):
                 return self._unread(f"escapes in it hide what the policy looks for: {error}")
-        decided: list[Ordered] = []
-        if self.judge.tells(point):
-            decision, decided = self.judge.decide(point, fingerprint(body), found)
-            if decision.verdict is Verdict.DENY:
-                return Outcome(refusal=self.refuse(decision.status or 400, notice(decision, "this body")))
+        refusal, decided = self._judge_text(units, found, point, body)
+        if refusal:
+            return Outcome(refusal=refusal)
         edits = self.judge.edits(decided + self.judge.restorations(found))
         if not edits:
             return UNTOUCHED
         return Outcome(body=apply(text, edits[0][1]).encode("utf-8", "surrogateescape"))
+
+    def _expects(self, body: bytes, up: bool) -> bool:
+        """Whether a body that is no document is one that the format has all the same."""
+        return False
+
+    def _look(self, units: Sequence[texts.Unit], point: Point) -> list[Found]:
+        """What is found in a body that is no document."""
+        up = point is Point.PRE_LLM_REQUEST
+        return self.judge.scan(units, self.policy.classes_at(point) if up else self.judge.response_classes(point))
+
+    def _judge_text(
+        self, units: Sequence[texts.Unit], found: Sequence[Found], point: Point, body: bytes
+    ) -> tuple[Refusal | None, list[Ordered]]:
+        """Decide a body that is no document, as one text."""
+        if not self.judge.tells(point):
+            return None, []
+        decision, ordered = self.judge.decide(point, fingerprint(body), found)
+        if decision.verdict is Verdict.DENY:
+            return self.refuse(decision.status or 400, notice(decision, "this body")), []
+        return None, ordered
 
     @property
     def _looks_at_answers(self) -> bool:
@@ -367,12 +404,12 @@ def provided(result: ReadResult, call: ToolCall | None, shown: ToolResult) -> To
     )
 
 
-def _is_prose(body: bytes) -> bool:
+def is_prose(body: bytes) -> bool:
     """Whether an answer is text or HTML, which no reader takes for a document of the format."""
     return not body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
 
 
-def _is_utf8(body: bytes) -> bool:
+def is_utf8(body: bytes) -> bool:
     """Whether every reader takes it for UTF-8: some guess UTF-16 and UTF-32 from zero bytes (RFC 4627 §3)."""
     try:
         body.decode()

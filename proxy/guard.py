@@ -113,7 +113,7 @@ class Guard:
 
     def _read_message(self, frame: Frame) -> Item:
         """A document that stands for itself: decided at once, as a whole body is."""
-        outcome = self._exchange.on_response(frame.data)
+        outcome = self._exchange.on_event(frame.data)
         if outcome.refusal is not None:
             raise StreamRefusedError(outcome.refusal.message)
         if outcome.body is not None:
@@ -133,13 +133,18 @@ class Guard:
         if frame.name in self._codec.plain_events:
             self._exchange.on_plain_event(frame.name or "", _text(frame.data))
             return Item(frame, None, Reading(), (self._judge.read_opaque(_text(frame.data)),), ())
+        if self._codec.by_message and self._framing.is_whole(frame):
+            return self._read_message(frame)
         self._exchange.problems.append(f"stream: {error}")
         if self._exchange.policy.unrecognised == "deny":
             raise StreamRefusedError(f"an event cannot be decoded, and the policy denies what it cannot read: {error}")
         text = _text(frame.data)
         if self._framing.is_whole(frame) and text.startswith(("{", "[")) and self._judge.looks:
             raise StreamRefusedError(f"an event can be read in more than one way: {error}")
-        if self._judge.finds(texts.unescaped(text)) and not self._judge.finds(text):
+        found = self._judge.finds(text)
+        if found and self._codec.by_message:  # no rule edits what is cut off in the middle of a message
+            raise StreamRefusedError("a message that breaks off holds what the policy looks for")
+        if self._judge.finds(texts.unescaped(text)) and not found:
             raise StreamRefusedError(f"escapes in an event hide what the policy looks for: {error}")
         return Item(frame, None, Reading(), (self._judge.read_opaque(text),), ())
 

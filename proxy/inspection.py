@@ -67,8 +67,12 @@ class Inspection:
             model=route.model,
             headers=headers,
         )
-        kind = Exchange if codec.answer_calls is None else ToolExchange
-        exchange = kind(runtime, codec, context, asks_usage=counts and route.asks_usage, follows=route.follows)
+        exchange: Exchange
+        if codec.answer_calls is None:
+            asks = counts and route.asks_usage
+            exchange = Exchange(runtime, codec, context, asks_usage=asks, follows=route.follows)
+        else:
+            exchange = ToolExchange(runtime, codec, context, query=query, guess=route if route.guessed else None)
         return cls(exchange, streams=route.streams, query=query)
 
     def request(self, raw: bytes) -> Outcome:
@@ -82,7 +86,7 @@ class Inspection:
             status = 413 if isinstance(error, TooLarge) else 400
             return Outcome(refusal=exchange.refuse(status, f"[midstream] {error}"))
         if not body:
-            return UNTOUCHED
+            return exchange.on_empty()
         outcome = exchange.on_request(body)
         self.size = len(body)
         if outcome.body is not None and signed_body(headers.items(), self._query):

@@ -198,7 +198,11 @@ class Judge:
         named["session"] = {"id": session} if session else {}
         if event.tool is not None:
             tool = event.tool
-            names = {"name": self.tellable(tool.name), "call_id": self.tellable(tool.call_id)}
+            names = {
+                "name": self.tellable(tool.name),
+                "call_id": self.tellable(tool.call_id),
+                "server": self.tellable(tool.server),
+            }
             named["tool"] = tool.model_copy(update=names)
         return event.model_copy(update=named)
 

@@ -49,6 +49,15 @@ def replace_body(message: http.Message, body: bytes) -> None:
     message.headers["content-length"] = str(len(body))
 
 
+def replace_headers(message: http.Message, values: Mapping[str, str | None]) -> None:
+    """Write headers anew; None takes one out."""
+    for name, value in values.items():
+        if value is None:
+            message.headers.pop(name, None)
+        else:
+            message.headers[name] = value
+
+
 def problem(status: int, detail: str, flow: http.HTTPFlow) -> http.Response:
     """A refusal where no provider's shape applies: RFC 9457 problem details."""
     title = "Refused by midstream"

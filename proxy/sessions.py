@@ -1,5 +1,4 @@
-"""The sessions one process has seen: which are new, which run they are in, and which answers
-the provider keeps, and which tools were called.
+"""The sessions one process has seen: which are new, which run they are in, and which answers the provider keeps.
 
 Memory only, bounded; ids and values of one process. What an event says of a session is `context`'s.
 """
@@ -10,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from proxy.codecs import Owed, ToolCall
+from proxy.codecs import Owed
 from proxy.events import Agent, Flow
+from proxy.tool_servers import ToolServers
 
 MOST: Final = 10_000
 """Sessions, and as many kept answers, that are remembered; the one used longest ago goes first."""
@@ -51,8 +51,7 @@ class Sessions:
         self._clock = clock
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._kept: OrderedDict[str, Kept] = OrderedDict()
-        self._endpoints: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._called: OrderedDict[tuple[str, str, str], ToolCall] = OrderedDict()
+        self.tool_servers = ToolServers()
 
     def note(self, agent: Agent, flow: Flow, session: str, run: str) -> tuple[bool, bool]:
         """A request of this session and run came: whether the session is new, and whether the run is."""
@@ -75,26 +74,6 @@ class Sessions:
                 return
             del self._seen[session]
             yield session, seen
-
-    # tool servers
-
-    def learn(self, host: str, path: str) -> None:
-        """A tool server said that messages for it are posted to this path (MCP's HTTP+SSE, `event: endpoint`)."""
-        self._endpoints[host, path] = None
-        _bound(self._endpoints)
-
-    def is_endpoint(self, host: str, path: str) -> bool:
-        """Whether a tool server asked for messages at this path."""
-        return (host, path) in self._endpoints
-
-    def called(self, agent: str, host: str, call: ToolCall) -> None:
-        """An agent called a tool; the result may come down another connection."""
-        self._called[agent, host, call.call_id] = call
-        _bound(self._called)
-
-    def call(self, agent: str, host: str, call_id: str) -> ToolCall | None:
-        """The call that a result answers."""
-        return self._called.get((agent, host, call_id))
 
     # answers that the provider keeps
 

@@ -57,7 +57,8 @@ class StreamJudge:
         self._numbers = count()
         self._held: list[Growing] = []
         self._found: list[Found] = []
-        self._answer_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE)
+        beside = (Point.POST_TOOL_EXECUTION,) if exchange.codec.by_message else ()
+        self._answer_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, *beside)
         self._call_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
         self._watched = self._judge.runtime.watch is not None
         self._keeps_texts = self.holds or self._watched

@@ -1,86 +1,251 @@
 """One exchange with a tool server (MCP, A2A): its requests are tool calls, its answers and events are their results.
 
-A denied call is answered here, in the shape the caller's model reads; a denied result becomes a notice in its place.
-Exchanges with models are `exchange`'s.
+A denied call is answered here, in the shape the caller's model reads, or where its answer comes on another connection
+(MCP's HTTP+SSE) when that arrives; a denied result becomes a notice in its place. `sampling/createMessage` is a result
+like any other: no model is asked by it, and `pre_llm_request` fires for the request that the client makes of it.
+Exchanges with models are `exchange`'s, what is remembered between exchanges `tool_servers`'.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from proxy import texts
-from proxy.codecs import Json, Request, Response, ToolCall
+from proxy.codecs import Json, Owed, Part, Request, Response, ToolCall, Transport, providers
 from proxy.codecs import ToolResult as ReadResult
+from proxy.codecs.codec import Codec
+from proxy.codecs.providers import Route
 from proxy.codecs.splicing import Change
-from proxy.context import parts_view
+from proxy.context import Context, fingerprint, parts_view
+from proxy.effects.redact import apply
 from proxy.events import Point, Tool, ToolResult
-from proxy.exchange import Exchange, Outcome, Refusal
-from proxy.judge import Ordered
+from proxy.exchange import UNTOUCHED, Exchange, Outcome, Refusal, is_prose, is_utf8
+from proxy.judge import INJECTION, Found, Ordered, Runtime
+from proxy.tool_servers import Called, Conversation
 
 _BESIDE: Final = ToolCall("", "message", {}, (), (), beside=True)
-"""Stands for texts of a message that belong to no call."""
+"""Stands for texts that belong to no call."""
+
+_UNREAD: Final = "[midstream] The policy denies requests that no codec can read."
 
 
 class ToolExchange(Exchange):
     """One request to a tool server and everything that comes back."""
 
-    server: str | None = None
-    """The server's name, as policies see it: its own, else its host."""
+    def __init__(
+        self, runtime: Runtime, codec: Codec, context: Context, *, query: str = "", guess: Route | None = None
+    ) -> None:
+        """`query`: of the request's URL. `guess`: only what the request accepts says that it goes to such a server."""
+        super().__init__(runtime, codec, context)
+        self._servers = runtime.sessions.tool_servers
+        self._address = unquote(f"{context.flow.path}?{query}" if query else context.flow.path)
+        self._guess = guess
+        self._calls: dict[str, Called] = {}
+        """Those of this request, by id."""
+        self._withheld: dict[str, str] = {}
+        """Ids of calls that go up as nothing, and the notice of each."""
+        self._said: Mapping[str, str] = {}
+        """Headers of the answer."""
+        self._answered: set[str] = set()
+        self._asked_in = self._conversation
+
+    # whom the exchange is with
+
+    @property
+    def _conversation(self) -> Conversation:
+        """What its messages belong to: a session, else whatever is posted to one address."""
+        protocol, context = self.codec.protocol, self.context
+        session = protocol and (protocol.session(context.headers) or protocol.session(self._said))
+        return Conversation(context.agent.id, context.flow.host, session or self._address)
 
     @property
     def _server(self) -> str:
-        return self.server or self.context.flow.host
+        """The server as policies name it: as it names itself, else its host."""
+        conversation = self._conversation
+        return self._servers.name(conversation.host, conversation.name) or conversation.host
+
+    @property
+    def _transport(self) -> Transport:
+        return "mcp" if self.codec.protocol else "http"
+
+    @property
+    def _is_for_tools(self) -> bool:
+        """Whether it is with a tool server: not where a guess was wrong."""
+        return self.codec.answer_calls is not None
+
+    def on_answer(self, headers: Mapping[str, str]) -> None:
+        """The answer begins: it may say which session it belongs to."""
+        self._said = headers
+
+    def on_plain_event(self, name: str, text: str) -> None:
+        """MCP's HTTP+SSE (2024-11-05) names the address that messages are to be posted to."""
+        flow = self.context.flow
+        where = urlsplit(urljoin(f"https://{flow.host}{flow.path}", text.strip()))
+        if where.hostname == flow.host.lower():
+            self._address = unquote(f"{where.path}?{where.query}" if where.query else where.path)
+            self._servers.learn(flow.host, where.path)
+
+    def _learn(self, document: Json) -> None:
+        """The server may tell its name, and where else it is reached on this host."""
+        protocol = self.codec.protocol
+        name = protocol.server_of(document) if protocol else None
+        if protocol is None or name is None:
+            return
+        conversation = self._conversation
+        self._servers.named(conversation.host, conversation.name, name)
+        for url in protocol.endpoints_of(document):
+            where = urlsplit(url)
+            if where.hostname == conversation.host.lower():
+                self._servers.named(conversation.host, unquote(where.path) or "/", name)
+
+    def _place(self, request: Request) -> Sequence[Owed]:
+        owed = super()._place(request)
+        if self._is_for_tools:
+            self.context.session = self.context.run = fingerprint(*self._conversation)
+        return owed
+
+    # the request
+
+    def on_empty(self) -> Outcome:
+        """A guess that no body confirms."""
+        denied = self._guess is not None and self.policy.unrecognised == "deny"
+        return Outcome(refusal=self.refuse(403, _UNREAD)) if denied else UNTOUCHED
+
+    def on_request(self, body: bytes) -> Outcome:
+        """Decide a whole request body, and the headers that repeat it."""
+        outcome = super().on_request(body)
+        if outcome.refusal is not None or not self._is_for_tools:
+            return outcome
+        self._remember(len(body))
+        return self._with_headers(body, outcome)
+
+    def _recognise(self, document: Json) -> Refusal | None:
+        """Messages must be of the protocol that headers claim or suggest; what is none is what no codec reads."""
+        if self._guess is not None:
+            self._settle(providers.confirmed(self._guess, document))
+        protocol = self.codec.protocol
+        unread = not self._is_for_tools or (protocol is not None and not protocol.is_message(document))
+        return self.refuse(403, _UNREAD) if unread and self.policy.unrecognised == "deny" else None
+
+    def _settle(self, route: Route | None) -> None:
+        """The body says what it is: of a guessed protocol, or of none."""
+        host_of = self._guess.host_of if self._guess else None
+        self._guess = None
+        self.codec = providers.codec(route.codec if route else None)
+        self.context.format = route.codec if route else None
+        self.context.provider = route.provider if route else host_of
 
     def _decide_request(
         self, request: Request, document: Json, body: bytes
     ) -> tuple[Refusal | None, list[Change], list[Ordered]]:
+        if not self._is_for_tools:
+            return super()._decide_request(request, document, body)
         by_part = texts.by_part(texts.units(request.parts))
         notices: dict[int, str] = {}
         ordered: list[Ordered] = []
         for index, call in enumerate(request.makes):
             mine = [unit for part in call.parts for unit in by_part.pop(part, ())]
-            self.judge.runtime.sessions.called(self.context.agent.id, self.context.flow.host, call)
             denied, edits = self._decide_call(call, mine)
             if denied is not None:
                 notices[index] = denied
             ordered += edits
         beside = [unit for units in by_part.values() for unit in units]
-        if beside:
-            denied, edits = self._decide_call(_BESIDE, beside)
-            if denied is not None:
-                return self.refuse(400, denied), [], []
-            ordered += edits
-        if notices and self.codec.answer_calls is not None:
-            answer = self.codec.answer_calls(document, request, notices)
-            return Refusal(200, "; ".join(notices.values()), answer, ()), [], []
-        return None, [], ordered
-
-    def on_plain_event(self, name: str, text: str) -> None:
-        """MCP's HTTP+SSE (2024-11-05) names the path that messages are to be posted to."""
-        flow = self.context.flow
-        where = urlsplit(urljoin(f"https://{flow.host}{flow.path}", text.strip()))
-        self.judge.runtime.sessions.learn(flow.host, where.path)
+        denied, edits = self._decide_call(_BESIDE, beside)
+        if denied is not None:
+            return self.refuse(400, denied), [], []
+        refusal, changes = self._deny(request, document, notices) if notices else (None, [])
+        return refusal, changes, ordered + edits
 
     def _decide_call(self, call: ToolCall, units: Sequence[texts.Unit]) -> tuple[str | None, list[Ordered]]:
         found = self.judge.scan(units, self.policy.classes_at(Point.PRE_TOOL_EXECUTION))
         if call.beside and not found:
             return None, []
         return self.judge.decide_call(
-            call.call_id, call.name, call.arguments, found, transport="mcp", server=self._server
+            call.call_id, call.name, call.arguments, found, transport=self._transport, server=self._server
         )
 
+    def _deny(
+        self, request: Request, document: Json, notices: Mapping[int, str]
+    ) -> tuple[Refusal | None, list[Change]]:
+        """Answer denied calls at once; or take them out, where an answer comes elsewhere or nobody waits for one."""
+        assert self.codec.answer_calls is not None
+        withholding = self.codec.protocol.withholding if self.codec.protocol else None
+        if withholding is not None:
+            waiting = [index for index in notices if withholding.waits(document, request.makes[index])]
+            if not waiting or self._is_answered_elsewhere:
+                self._withheld = {request.makes[index].call_id: notices[index] for index in waiting}
+                return None, withholding.withhold(document, request, notices)
+        answer = self.codec.answer_calls(document, request, notices)
+        return Refusal(200, "; ".join(notices.values()), answer, ()), []
+
+    @property
+    def _is_answered_elsewhere(self) -> bool:
+        flow, protocol = self.context.flow, self.codec.protocol
+        return self._servers.is_endpoint(flow.host, flow.path) or (
+            protocol is not None and protocol.answered_elsewhere(flow.method, self._address, self.context.headers)
+        )
+
+    def _remember(self, size: int) -> None:
+        """What goes up now: its answer names only ids, and may come down another connection."""
+        request = self.request
+        if request is None or not request.calls:
+            return
+        values = dict(self.judge.pseudonyms.values)
+        tools = {call.call_id for call in request.makes if not call.beside}
+        share = size // len(request.calls)
+        for call_id, (name, arguments) in request.calls.items():
+            call = Called(name, arguments, share, values, call_id not in tools, self._withheld.get(call_id))
+            self._calls[call_id] = call
+            self._servers.called(self._asked_in, call_id, call)
+
+    def _with_headers(self, body: bytes, outcome: Outcome) -> Outcome:
+        """Headers that repeat the body follow its edits; what stands only in them is decided by itself."""
+        mirrors = self.codec.protocol.mirrors if self.codec.protocol else None
+        said = mirrors.said(self.context.headers) if mirrors else {}
+        if mirrors is None or not said:
+            return outcome
+        parse, headers = self.codec.syntax.parse, self.context.headers
+        told: dict[str, str | None] = {}
+        if outcome.body is not None:
+            told.update(mirrors.mirrored(headers, parse(body), parse(outcome.body)))
+        names = [name for name in said if name not in told]
+        denied, ordered = self._decide_call(_BESIDE, [texts.Unit(at, said[name]) for at, name in enumerate(names)])
+        if denied is not None:
+            return Outcome(refusal=self.refuse(400, denied))
+        for unit, edits in self.judge.edits(ordered):
+            told[names[unit.part]] = mirrors.encoded(apply(unit.text, edits))
+        return replace(outcome, headers=told) if told else outcome
+
+    # what comes back
+
+    def on_response(self, body: bytes) -> Outcome:
+        """Decide a whole answer: the calls that it answers are over."""
+        outcome = super().on_response(body)
+        for call_id in self._answered:
+            self._calls.pop(call_id, None)
+            self._servers.answered(self._asked_in, call_id)
+        self._answered.clear()
+        return outcome
+
+    def on_event(self, data: bytes) -> Outcome:
+        """Decide one message of a stream. A client may have a stream told again (`Last-Event-ID`): calls stay known."""
+        return super().on_response(data)
+
     def _decide_response(self, response: Response, document: Json, body: bytes) -> Outcome:
+        if not self._is_for_tools:
+            return super()._decide_response(response, document, body)
+        self._learn(document)
         by_part = texts.by_part(texts.units(response.parts))
         changes: list[Change] = []
         ordered: list[Ordered] = []
-        results = list(response.results)
-        told = {part for result in results for part in result.parts}
-        beside = tuple(part for part in by_part if part not in told)
-        if beside:
-            results.append(ReadResult("", "message", (), beside))
-        for result in results:
+        for result in _results(response, by_part):
+            call = self._call_of(result)
+            if call is not None and call.notice is not None:
+                changes += self._tell(document, result, call)
+                continue
             mine = [unit for part in result.parts for unit in by_part.get(part, ())]
-            denied, edits = self._decide_result(result, mine, response)
+            denied, edits = self._decide_result(result, call, mine, response)
             if denied is not None and not result.content:
                 return Outcome(refusal=self.refuse(400, denied))
             if denied is not None:
@@ -90,19 +255,77 @@ class ToolExchange(Exchange):
         syntax = self.codec.of_answers
         return self._spliced(body, response.parts, ordered, changes, response.when_edited, syntax=syntax)
 
+    def _call_of(self, result: ReadResult) -> Called | None:
+        """The call that a result answers: of this request, else of one before. A request of the server answers none."""
+        call = self._calls.get(result.call_id)
+        if call is None and (call := self._servers.call(self._conversation, result.call_id)) is not None:
+            self.judge.pseudonyms.adopt(call.values)
+        if call is None or result.name not in ("", call.name):
+            return None
+        self._answered.add(result.call_id)
+        return call
+
+    def _tell(self, document: Json, result: ReadResult, call: Called) -> list[Change]:
+        """The server answered what it was sent instead of a denied call: the answer becomes the notice."""
+        withholding = self.codec.protocol.withholding if self.codec.protocol else None
+        assert withholding is not None
+        return withholding.told(document, result, call.notice or "", not call.beside)
+
     def _decide_result(
-        self, result: ReadResult, units: Sequence[texts.Unit], response: Response
+        self, result: ReadResult, call: Called | None, units: Sequence[texts.Unit], response: Response
     ) -> tuple[str | None, list[Ordered]]:
         if not self.judge.tells(Point.POST_TOOL_EXECUTION):
             return None, []
-        call = self.judge.runtime.sessions.call(self.context.agent.id, self.context.flow.host, result.call_id)
         shown = ToolResult(parts=parts_view([response.parts[i] for i in result.parts]), is_error=result.is_error)
         tool = Tool(
             call_id=result.call_id,
             name=call.name if call else result.name,
             arguments=dict(call.arguments) if call else {},
-            transport="mcp",
+            transport=self._transport,
             server=self._server,
             result=shown,
         )
         return self.judge.decide_result(tool, units, ())
+
+    # bodies that are no documents
+
+    def _expects(self, body: bytes, up: bool) -> bool:
+        """Servers answer with a line of text where no message is due (202 `Accepted`) or possible (404)."""
+        return not up and is_prose(body) and is_utf8(body)
+
+    def _look(self, units: Sequence[texts.Unit], point: Point) -> list[Found]:
+        if not self._is_for_tools:
+            return super()._look(units, point)
+        if point is Point.PRE_LLM_REQUEST:
+            return self.judge.scan(units, self.policy.classes_at(Point.PRE_TOOL_EXECUTION))
+        found = self.judge.scan(units, self.judge.response_classes(Point.POST_TOOL_EXECUTION))
+        if INJECTION in self.policy.classes_at(Point.POST_TOOL_EXECUTION):
+            found += self.judge.scan_tool_output(units, ())
+        return found
+
+    def _judge_text(
+        self, units: Sequence[texts.Unit], found: Sequence[Found], point: Point, body: bytes
+    ) -> tuple[Refusal | None, list[Ordered]]:
+        if not self._is_for_tools:
+            return super()._judge_text(units, found, point, body)
+        if point is Point.PRE_LLM_REQUEST:
+            denied, ordered = self._decide_call(_BESIDE, units)
+        else:
+            said = Response(model=None, parts=[Part((), units[0].text, "tool", "tool_result")])
+            denied, ordered = self._decide_result(ReadResult("", "message", (), (0,)), None, units, said)
+        return (None if denied is None else self.refuse(400, denied)), ordered
+
+    @property
+    def _looks_at_answers(self) -> bool:
+        if not self._is_for_tools:
+            return super()._looks_at_answers
+        return bool(self.policy.rules_at(Point.POST_TOOL_EXECUTION)) or bool(len(self.judge.pseudonyms))
+
+
+def _results(response: Response, by_part: Mapping[int, object]) -> Iterator[ReadResult]:
+    """The results of an answer, and as one more what belongs to none."""
+    yield from response.results
+    told = {part for result in response.results for part in result.parts}
+    beside = tuple(part for part in by_part if part not in told)
+    if beside:
+        yield ReadResult("", "message", (), beside)

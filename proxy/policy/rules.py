@@ -49,12 +49,20 @@ class Selectors:
 
     def hold(self, event: Event) -> bool:
         """Whether all of them hold for `event`."""
-        if self.tools is not None:
-            tool = event.tool
-            name = "" if tool is None else f"{tool.server}/{tool.name}" if tool.server else tool.name
-            if self.tools.match(name) is None:
-                return False
+        if self.tools is not None and not any(map(self.tools.match, _named(event))):
+            return False
         return self.concern(event.agent.id, event.provider, event.model)
+
+
+def _named(event: Event) -> Iterator[str]:
+    """The names that a tool goes by. Servers name themselves: none does so out of a rule about its host."""
+    tool = event.tool
+    if tool is None:
+        yield ""
+        return
+    yield f"{tool.server}/{tool.name}" if tool.server else tool.name
+    if tool.transport == "mcp":
+        yield f"{event.flow.host}/{tool.name}"
 
 
 @dataclass(frozen=True, slots=True)

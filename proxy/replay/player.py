@@ -138,6 +138,7 @@ class Player:
         recording = played.recording
         headers = recording.answer_headers
         kind, coding = headers.get("content-type", ""), headers.get("content-encoding", "")
+        inspection.exchange.on_answer(headers)
         played.streaming = inspection.streams(recording.status, kind)
         if played.streaming:
             return self._play_stream(played, inspection, kind, coding)
@@ -260,7 +261,8 @@ def _same(body: bytes) -> Side:
 def _side(body: bytes, outcome: Outcome) -> Side:
     if outcome.refusal is not None:
         return Side(body, outcome.refusal.body, True)
-    return _same(body) if outcome.body is None else Side(body, outcome.body, outcome.body != body)
+    sent = body if outcome.body is None else outcome.body
+    return Side(body, sent, sent != body or bool(outcome.headers))
 
 
 def _said(exchange: Exchange) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client, MCPError
+from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, ElicitResult
@@ -196,25 +196,16 @@ async def test_a_question_of_the_server_is_answered(lines: Lines, server: Seen, 
     assert server.called == [("ask_user", "It is mine.")]
 
 
-@pytest.mark.parametrize("transport", [way for way in WAYS if way != "2024"])
 async def test_a_denied_call_is_a_result_that_says_so(lines: Lines, server: Seen, transport: str) -> None:
-    """The model can read it; the server was never called. The session goes on."""
+    """The model can read it; the server was never called. The session goes on.
+
+    In 2024 the answer comes on another connection: the server gives one to what it was sent instead.
+    """
     async with _client(lines(GUARDED), transport) as client:
         denied = await client.call_tool("read_file", {"path": "/srv/app/.env"})
         permitted = await client.call_tool("read_file", {"path": "/srv/app/README.md"})
     assert denied.is_error
     assert NOTICE in _text(denied)
-    assert not permitted.is_error
-    assert server.called == [("read_file", "/srv/app/README.md")]
-    assert not [body for body in server.bodies if b".env" in body]
-
-
-async def test_a_denied_call_of_2024_does_not_reach_the_server(lines: Lines, server: Seen) -> None:
-    """That transport answers on another connection, where nothing comes: the client gives up this call and goes on."""
-    async with _client(lines(GUARDED), "2024") as client:
-        with pytest.raises(MCPError, match=r"[Tt]imed out"):
-            await client.call_tool("read_file", {"path": "/srv/app/.env"}, read_timeout_seconds=0.2)
-        permitted = await client.call_tool("read_file", {"path": "/srv/app/README.md"})
     assert not permitted.is_error
     assert server.called == [("read_file", "/srv/app/README.md")]
     assert not [body for body in server.bodies if b".env" in body]
