@@ -7,7 +7,7 @@ import orjson
 
 from proxy.codecs import AmbiguousError, Channel, Json, OpenCall, Path
 from proxy.codecs.channels import Channels, Said
-from proxy.codecs.walk import arguments, table, word
+from proxy.codecs.walk import LONGEST_WORD, arguments, table, word
 
 _FUNCTION: Final = frozenset({"name", "arguments", "input"})
 
@@ -133,8 +133,14 @@ class Calls:
 
 def _plain(piece: Mapping[str, Json], member: str) -> frozenset[str]:
     """Members of a piece that hold nothing but what `Calls` reads."""
-    words = {name for name in ("id", "type") if type(piece.get(name)) not in (dict, list)}
-    return frozenset(words | {member} | (set() if isinstance(piece.get("index"), str | dict | list) else {"index"}))
+    found = set() if isinstance(piece.get("index"), str | dict | list) else {"index"}
+    if isinstance(piece.get(member), dict):
+        found.add(member)
+    for name in ("id", "type"):
+        value = piece.get(name)
+        if not isinstance(value, dict | list) and len(word(value) or "") <= LONGEST_WORD:
+            found.add(name)
+    return frozenset(found)
 
 
 def _member(piece: Mapping[str, Json]) -> str:

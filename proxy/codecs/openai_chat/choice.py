@@ -13,7 +13,7 @@ from proxy.codecs.openai_chat.calls import Calls
 from proxy.codecs.openai_chat.messages import REASONING
 from proxy.codecs.openai_chat.provided import Executed
 from proxy.codecs.splicing import Remove
-from proxy.codecs.walk import array, table
+from proxy.codecs.walk import LONGEST_WORD, array, table
 
 _GROWING: Final[Mapping[str, Channel]] = {
     "content": ("text",),
@@ -46,7 +46,7 @@ class Choice:
     def delta(self, said: Said, delta: Mapping[str, Json], path: Path) -> None:
         """What one delta, at `path` in its chunk, adds."""
         for name, value in delta.items():
-            if value in _NOTHING or (name == "role" and isinstance(value, str)):
+            if value in _NOTHING or (name == "role" and isinstance(value, str) and len(value) <= LONGEST_WORD):
                 continue
             if name in _LISTS and isinstance(value, list):
                 self._list(said, name, value, (*path, name))

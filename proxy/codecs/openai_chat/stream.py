@@ -8,7 +8,7 @@ from proxy.codecs.channels import Channels, Said
 from proxy.codecs.openai_chat.choice import Choice
 from proxy.codecs.openai_chat.document import read_usage
 from proxy.codecs.trees import strings
-from proxy.codecs.walk import table, word
+from proxy.codecs.walk import LONGEST_WORD, table, word
 
 _CHUNK: Final = frozenset({"id", "object", "created", "model", "choices", "usage", "x_groq", "p"}) | frozenset(
     {"system_fingerprint", "service_tier", "obfuscation"}
@@ -21,6 +21,7 @@ _CONTENT: Final = ("choices", 0, "delta", "content")
 _CONTAINERS: Final = (dict, list)
 _READ: Final[Mapping[str, type]] = {"choices": list, "usage": dict, "x_groq": dict}
 _NUMBERS: Final = frozenset({"index", "created"})
+_PADDING: Final = frozenset({"obfuscation", "p"})
 _ELSEWHERE: Final = frozenset({"delta", "finish_reason", "logprobs", "message"})
 
 
@@ -32,7 +33,8 @@ def _known(members: Mapping[str, Json], known: frozenset[str]) -> frozenset[str]
 
 def _is_odd(name: str, value: Json) -> bool:
     if type(value) not in _CONTAINERS:
-        return isinstance(value, str) and (name in _READ or name in _NUMBERS)
+        long = isinstance(value, str) and len(value) > LONGEST_WORD and name not in _PADDING
+        return long or (isinstance(value, str) and (name in _READ or name in _NUMBERS))
     if name in _ELSEWHERE:
         return False
     if type(value) is not _READ.get(name):
