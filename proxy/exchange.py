@@ -4,7 +4,7 @@ No mitmproxy and no sockets: `addon` serves traffic with it. What must be awaite
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from proxy import texts
@@ -18,8 +18,8 @@ from proxy.effects.redact import apply
 from proxy.events import Point, Tool, ToolResult
 from proxy.events import Response as ResponseView
 from proxy.judge import Found, Judge, Ordered, Runtime, notice
+from proxy.kept_calls import KeptCalls
 from proxy.lifecycle import Lifecycle
-from proxy.owing import Owing
 from proxy.sessions import Kept
 
 STOP_RETRYING: Final = (("x-should-retry", "false"),)
@@ -61,7 +61,7 @@ class Exchange:
         """
         self._asks_usage = asks_usage
         self._follows = follows
-        self.owing = Owing()
+        self.calls = KeptCalls()
         self.kept_as: str | None = None
         """The name under which the provider keeps the answer."""
         self.hides_usage = False
@@ -90,8 +90,7 @@ class Exchange:
             return self._undecodable(body, Point.PRE_LLM_REQUEST, error)
         if refusal := self._recognise(document):
             return Outcome(refusal=refusal)
-        request = self.request = self.codec.read_request(document)
-        owed = self._place(request)
+        request, owed = self._placed(self.codec.read_request(document))
         refusal, changes, ordered = self._decide_request(request, document, body)
         if refusal:
             return Outcome(refusal=refusal)
@@ -108,14 +107,21 @@ class Exchange:
         changes = [*self.codec.mend(document), *self.codec.answer_kept(document, owed)]
         return Outcome(body=self.codec.syntax.splice(body, changes))
 
-    def _place(self, request: Request) -> Sequence[Owed]:
-        """Session, run and turn of a request, and what is known of the answer that it goes on with: what it owes."""
+    def _placed(self, request: Request) -> tuple[Request, Sequence[Owed]]:
+        """The request in its session, run and turn, with what is known of the answer that it goes on with.
+
+        And the calls of that answer for which its provider waits in vain.
+        """
         name = request.follows or self._follows
         kept = self.judge.runtime.sessions.followed(self.context.agent.id, name)
         self.context.read(request, kept)
-        if kept is not None:
+        owed: Sequence[Owed] = ()
+        if name and kept is not None:
             self.judge.pseudonyms.adopt(kept.values)
-        return self.owing.follow(request, name, kept) if name else ()
+            request = replace(request, calls={**kept.calls, **request.calls})
+            owed = self.calls.follow(request, name, kept)
+        self.request = request
+        return request, owed
 
     def on_empty(self) -> Outcome:
         """A request without a body."""
@@ -203,7 +209,7 @@ class Exchange:
         outcome = self._decide_response(response, document, body)
         if outcome.refusal is not None:
             for call in response.calls:
-                self.owing.cut(call, outcome.refusal.message)
+                self.calls.cut(call, outcome.refusal.message)
         return outcome
 
     def _decide_response(self, response: Response, document: Json, body: bytes) -> Outcome:
@@ -228,8 +234,10 @@ class Exchange:
         tally.usage, tally.stop_reason = response.usage, response.stop_reason
         tally.output_chars = sum(len(part.text) for part in response.parts)
         self.context.model = self.context.model or response.model
+        for call in response.calls:
+            self.calls.call(call, call.arguments)
         self._keep(response.keeps)
-        self.owing.complete(response.stop_reason)
+        self.calls.complete(response.stop_reason)
 
     def on_plain_event(self, name: str, text: str) -> None:
         """A stream event that is a text by design (`Codec.plain_events`)."""
@@ -245,19 +253,21 @@ class Exchange:
             tally.stop_reason = reading.stop_reason
         if self.context.model is None:
             self.context.model = reading.model
+        for opened in reading.opens:
+            self.calls.call(opened, opened.arguments or {})
         if reading.keeps:
             self._keep(reading.keeps)
         if reading.end:
-            self.owing.complete(reading.stop_reason)
+            self.calls.complete(reading.stop_reason)
 
     def _keep(self, name: str | None) -> None:
         """Remember what a later request needs that goes on with this answer."""
         if name:
             self.kept_as = name
-            self.owing.keep(name)
+            self.calls.keep(name)
             context = self.context
             values = dict(self.judge.pseudonyms.values)
-            kept = Kept(context.session, context.run, context.turn + 1, values, self.owing.calls)
+            kept = Kept(context.session, context.run, context.turn + 1, values, self.calls.made, self.calls.owed)
             self.judge.runtime.sessions.keep(context.agent.id, name, kept)
 
     def _judge_response(self, response: Response, found: Sequence[Found]) -> tuple[Refusal | None, list[Ordered]]:
@@ -292,7 +302,7 @@ class Exchange:
                 return self.refuse(400, denied), {}, []
             if denied is not None:
                 cuts[index] = denied
-                self.owing.cut(call, denied)
+                self.calls.cut(call, denied)
             elif not call.by_provider:
                 self.lifecycle.called(Tool(call_id=call.call_id, name=call.name, arguments=dict(call.arguments)))
             ordered += edits

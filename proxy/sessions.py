@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from proxy.codecs import Owed
 from proxy.events import Agent, Flow
@@ -40,8 +40,10 @@ class Kept:
     turn: int
     values: Mapping[str, str] = field(default_factory=dict)
     """The pseudonyms of the conversation so far: the provider's memory holds them."""
+    calls: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """The answer's calls by id, name and arguments: a later request brings only their results."""
     owed: Mapping[str, Owed] = field(default_factory=dict)
-    """Calls, by id, that were cut out of the answer and wait for a result in the provider's memory of it."""
+    """Those that were cut out, and wait for a result in the provider's memory."""
 
 
 class Sessions:

@@ -41,7 +41,7 @@ class StreamJudge:
         self._context = context = exchange.context
         self._policy = policy = exchange.policy
         self._lifecycle = exchange.lifecycle
-        self._owing = exchange.owing
+        self._calls = exchange.calls
         self.holds = policy.must_hold(context.agent.id, context.provider, context.model)
         """Whether nothing may leave before the whole answer was decided."""
         self.cuts: dict[Channel, str] = {}
@@ -280,7 +280,7 @@ class StreamJudge:
                 raise StreamRefusedError(f"{denied}. The provider has carried it out, so its answer is not delivered")
             if denied is not None and growing.call is not None:
                 self.cuts[channel] = denied
-                self._owing.cut(call, denied)
+                self._calls.cut(call, denied)
                 return
         answer = self._policy.classes_at(Point.POST_LLM_RESPONSE) | {PSEUDONYM}
         mine = [edit for edit in ordered if edit.unit.part == growing.number]
@@ -312,6 +312,8 @@ class StreamJudge:
         denied, ordered = self._judge.decide_call(
             call.call_id, call.name, arguments, mine, quiet=quiet, server=call.server
         )
+        if not quiet:
+            self._calls.call(call, arguments)
         if denied is None and not quiet and not call.by_provider:
             self._lifecycle.called(Tool(call_id=call.call_id, name=call.name, arguments=dict(arguments)))
         return denied, ordered
@@ -323,7 +325,7 @@ class StreamJudge:
         if decision.verdict is Verdict.DENY:
             denied = notice(decision, "the model's answer")
             for call in filter(None, (growing.call for growing in self._held)):
-                self._owing.cut(call, denied)
+                self._calls.cut(call, denied)
             return denied
         held = {growing.number: growing for growing in self._held}
         by_text: dict[int, list[Ordered]] = {}
