@@ -19,6 +19,8 @@ _NONE: Final = frozenset[str]()
 _NUMBERS: Final = {int, float}
 """Vectors and token ids come by the thousand."""
 
+_SWITCHES: Final = ("true", "false")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
@@ -152,7 +154,8 @@ def _form(parts: Parts, of: Table, form: Form) -> Mapping[str, Json]:
             parts.walk(name, (*path, "name"), "other", "text")
         for member in ("filename", "type", "headers"):
             parts.members({member: part.get(member)}, path, "other", "text", frozenset())
-        if not (name in ("model", "stream") and text is not None and len(text) <= LONGEST_WORD):
+        is_word = name == "model" and text is not None and len(text) <= LONGEST_WORD
+        if not (is_word or (name == "stream" and text in _SWITCHES)):
             parts.walk(text, (*path, "text"), role, "text", sealed=is_sdp)
         for member in ("json", "lines"):
             parts.walk_any(part.get(member), (*path, member), role, "text")
