@@ -92,7 +92,7 @@ class Guard:
     def _read(self, frame: Frame) -> Item:
         if not frame.data:
             return self._read_bare(frame)
-        if (beside := self._framing.outside(frame)) and self._judge.finds(_text(beside)):
+        if (beside := self._beside(frame)) and self._judge.finds(_text(beside)):
             raise StreamRefusedError("what the policy looks for stands in a comment, an id or a name of an event")
         if self._framing.is_end(frame):
             return Item(frame, None, Reading(), (), ())
@@ -110,6 +110,13 @@ class Guard:
         self.ended = self.ended or reading.end
         pieces, copies = self._judge.read(reading)
         return Item(frame, document, reading, pieces, copies)
+
+    def _beside(self, frame: Frame) -> bytes:
+        """What an event says besides its data. Ids of messages are tokens that only their server reads (resumption)."""
+        outside = self._framing.outside(frame)
+        if not self._codec.by_message:
+            return outside
+        return b"\n".join(line for line in outside.splitlines() if not line.startswith((b"id:", b"retry:")))
 
     def _read_message(self, frame: Frame) -> Item:
         """A document that stands for itself: decided at once, as a whole body is."""
@@ -150,6 +157,8 @@ class Guard:
 
     def _read_bare(self, frame: Frame) -> Item:
         """What is no event to a reader of streams: blank lines, comments, or a body that is no stream at all."""
+        if self._codec.by_message and (beside := self._beside(frame)) and self._judge.finds(_text(beside)):
+            raise StreamRefusedError("what the policy looks for stands in a comment or a name without an event")
         pieces = (self._judge.read_opaque(_text(frame.raw)),) if frame.raw.strip() else ()
         return Item(frame, None, Reading(), pieces, ())
 

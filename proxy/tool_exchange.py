@@ -99,11 +99,11 @@ class ToolExchange(Exchange):
             if where.hostname == conversation.host.lower():
                 self._servers.named(conversation.host, unquote(where.path) or "/", name)
 
-    def _place(self, request: Request) -> Sequence[Owed]:
-        owed = super()._place(request)
+    def _placed(self, request: Request) -> tuple[Request, Sequence[Owed]]:
+        placed = super()._placed(request)
         if self._is_for_tools:
             self.context.session = self.context.run = fingerprint(*self._conversation)
-        return owed
+        return placed
 
     # the request
 
