@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.codecs import Key, Part, Reading, Response, providers, trees, xai_grpc
+from proxy.codecs import DecodeError, Key, Part, Reading, Response, providers, trees, xai_grpc
 from proxy.codecs.codec import Codec
 from proxy.codecs.framings import Frame
 from proxy.codecs.framings.grpc import Grpc
@@ -17,6 +17,8 @@ from proxy.codecs.splicing import TextChange
 from proxy.codecs.xai_grpc.messages import TABLE, message
 from proxy.decision import TextEdit
 from proxy.events import Usage
+from proxy.stream_judge import StreamRefusedError
+from tests import judging
 from tests.codecs import recorded
 
 CODEC = xai_grpc.CODEC
@@ -613,3 +615,66 @@ def test_any_message_s_texts_are_all_found(raw: bytes) -> None:
             part.text for part in request.parts if not isinstance(part.path[-1], Key) and not part.text.isdigit()
         }
         orjson.dumps([part.text for part in request.parts])
+
+
+# through the guard
+
+
+DENY = """
+version: 1
+rules: [{id: no-exec, at: pre_tool_execution, tools: [Exec], verdict: deny, reason: never}]
+"""
+SECRET = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" + "k1L2m3N4o5P6q7R8"
+SECRETS = stream(*(chunk(content=piece) for piece in ("say ", SECRET[:9], SECRET[9:], " now")), chunk(finish=3))
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_secret_that_is_split_over_chunks_never_leaves(size: int) -> None:
+    out = judging.guarded(
+        judging.REDACT, "xai_grpc_stream", [SECRETS[i : i + size] for i in range(0, len(SECRETS), size)]
+    )
+    assert out == judging.guarded(judging.REDACT, "xai_grpc_stream", [SECRETS])
+    said = client(out)[0]
+    assert said["content"].startswith("say [")
+    assert said["content"].endswith(" now")
+    assert SECRET[9:].encode() not in out
+
+
+def test_without_rules_a_stream_is_identical() -> None:
+    assert judging.guarded("version: 1\nrules: []\n", "xai_grpc_stream", [STREAM]) == STREAM
+
+
+def test_a_denied_call_is_cut_out_of_a_stream_and_of_an_answer() -> None:
+    out = client(judging.guarded(DENY, "xai_grpc_stream", [STREAM]))
+    assert out[2]["calls"] == ["c1"]
+    assert "never" in out[2]["content"]
+    outcome = judging.exchange(DENY, "xai_grpc").on_response(framed(message("Answer").encode(ANSWER)))
+    assert outcome.body is not None
+    kept = CODEC.of_answers.parse(outcome.body)["outputs"][2]["message"]
+    assert [made["id"] for made in kept["tool_calls"]] == ["c1"]
+
+
+def test_a_request_is_edited_in_its_frame() -> None:
+    document = {"model": "m", "messages": [{"role": 1, "content": [{"text": f"my key is {SECRET}"}]}]}
+    outcome = judging.exchange(judging.REDACT, "xai_grpc").on_request(framed(message("Request").encode(document)))
+    assert outcome.body is not None
+    assert SECRET not in CODEC.syntax.parse(outcome.body)["messages"][0]["content"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        message("Chunk").encode({"model": "a"}) + message("Chunk").encode({"model": "b"}),
+        b"\x20\x01" + message("Chunk").encode(chunk(tool_calls=[call("c", "Exec")])),
+    ],
+    ids=["a field twice", "a wire type that readers skip"],
+)
+def test_a_chunk_that_readers_read_differently_is_refused(odd: bytes) -> None:
+    with pytest.raises(StreamRefusedError):
+        judging.guarded(DENY, "xai_grpc_stream", [framed(odd)])
+    assert judging.guarded("version: 1\nrules: []\n", "xai_grpc_stream", [framed(odd)]) == framed(odd)
+
+
+def test_a_broken_frame_ends_the_stream() -> None:
+    with pytest.raises(DecodeError):
+        judging.guarded(judging.REDACT, "xai_grpc_stream", [STREAM[:-1]])
