@@ -171,6 +171,9 @@ class Addon:
     async def midstream_socket(self, message: SocketMessage) -> None:
         """A WebSocket message waits for its decision."""
         socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
+        if message.closing:
+            message.onward, message.back, message.close = socket.finish()
+            return
         tape: Tape | None = message.flow.metadata.get(TAPE)
         if tape is not None:
             tape.messages.append(Message(message.from_client, message.content))
@@ -178,7 +181,7 @@ class Addon:
             passed = await socket.up(message.content) if message.from_client else socket.down(message.content)
         except StreamRefusedError as error:
             socket.now.session.cut_off(error)
-            message.onward, message.close = (), True
+            message.onward, message.close = socket.told(400, f"[midstream] This answer is cut off: {error}"), True
             return
         message.onward, message.back, message.close = passed
 
@@ -279,7 +282,7 @@ class Addon:
     def hook_failed(self, name: str, flow: object, error: BaseException) -> bool:
         """A hook raised. True lets the flow go on as it is, which only a policy with `failure: open` says."""
         if isinstance(flow, SocketMessage):
-            return _socket_failed(flow, error)
+            return self._socket_failed(flow, error)
         if not isinstance(flow, http.HTTPFlow):
             return False
         state: Inspected | None = flow.metadata.get(STATE)
@@ -292,6 +295,17 @@ class Addon:
             self._refuse(flow, state.exchange.refuse(500, message))
         else:
             flow.response = problem(500, message, flow)
+        return False
+
+    def _socket_failed(self, message: SocketMessage, error: BaseException) -> bool:
+        """True lets the message go on as it is; otherwise the connection ends with it undelivered."""
+        socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
+        if socket.failure_open and message.from_client and not isinstance(error, asyncio.CancelledError):
+            socket.now.session.failed_open(error)
+            message.onward = (message.content,)
+            return True
+        socket.now.session.cut_off(error)
+        self.midstream_socket_end(message.flow)  # its layer will not hear of the end
         return False
 
     def midstream_guard_failed(self, failure: GuardFailure) -> None:
@@ -332,17 +346,6 @@ class Addon:
         state: Inspected | None = flow.metadata.get(STATE)
         if state is not None:
             state.session.refused(refusal)
-
-
-def _socket_failed(message: SocketMessage, error: BaseException) -> bool:
-    """True lets the message go on as it is; otherwise the connection ends with it undelivered."""
-    socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
-    if socket.failure_open and not isinstance(error, asyncio.CancelledError):
-        socket.now.session.failed_open(error)
-        message.onward = (message.content,)
-        return True
-    socket.now.session.cut_off(error)
-    return False
 
 
 if __name__.startswith("__mitmproxy_script__"):  # loaded with -s: this copy of the module only hands over

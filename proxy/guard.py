@@ -58,6 +58,11 @@ class Guard:
         return self._queued
 
     @property
+    def grows(self) -> bool:
+        """Whether any text or call has begun that is not complete."""
+        return self._judge.grows
+
+    @property
     def holds_all(self) -> bool:
         """Whether nothing leaves before the whole answer was decided, and something waits for that."""
         return self._judge.holds and bool(self._queue)

@@ -14,6 +14,8 @@ from proxy.exchange import STOP_RETRYING, Exchange, Refusal
 
 logger = logging.getLogger(__name__)
 
+UPGRADED: Final = 101
+"""The handshake of a WebSocket (RFC 6455 §4.2.2)."""
 FREE: Final = ("/count_tokens",)
 """Endpoints of a model format that spend nothing."""
 
@@ -111,7 +113,7 @@ class Session:
         self._ended = True
         self._exchange.lifecycle.ends(status, refused=self._refusal is not None)
         self._spent = self._cost()
-        self._count()
+        self._count(status)
         self._books.audit.append(self._record(status))
         if self._grant is not None:
             self._books.spawn(self._close(self._grant, status, reached))
@@ -129,9 +131,9 @@ class Session:
         except BudgetUnavailable as error:
             logger.error("flow %s: its spending could not be booked: %s", self._exchange.context.flow.id, error)
 
-    def _count(self) -> None:
+    def _count(self, status: int | None) -> None:
         books, tally = self._books, self._exchange.judge.tally
-        books.totals["requests"] += 1
+        books.totals["requests"] += status != UPGRADED  # what is asked for on a WebSocket comes after
         books.totals["denied"] += tally.denials.total()
         books.findings += tally.findings
         books.rules += tally.rules

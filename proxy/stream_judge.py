@@ -37,6 +37,7 @@ class StreamJudge:
     """The judgement of one response stream."""
 
     def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
         self._judge = exchange.judge
         self._context = context = exchange.context
         self._policy = policy = exchange.policy
@@ -52,18 +53,38 @@ class StreamJudge:
         """Of formats that repeat whole texts: every text of this answer, complete or not."""
         self._provided: dict[str, ToolCall] = {}
         """Calls that the provider carries out itself, by id."""
-        self._offered = exchange.request.tools if exchange.request else ()
         self._touched: dict[Channel, Growing] = {}
         self._numbers = count()
         self._held: list[Growing] = []
         self._found: list[Found] = []
-        beside = (Point.POST_TOOL_EXECUTION,) if exchange.codec.by_message else ()
-        self._answer_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, *beside)
-        self._call_classes = self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
+        self._beside = (Point.POST_TOOL_EXECUTION,) if exchange.codec.by_message else ()
         self._watched = self._judge.runtime.watch is not None
         self._keeps_texts = self.holds or self._watched
         self._is_answer = not exchange.codec.by_message
-        self._decides_calls = self._judge.tells(Point.PRE_TOOL_EXECUTION) or bool(self._call_classes)
+
+    # Asked for when a text begins: on a WebSocket a stream may begin before the request that it comes to answer.
+
+    @property
+    def _answer_classes(self) -> frozenset[str]:
+        return self._judge.response_classes(Point.POST_LLM_RESPONSE, *self._beside)
+
+    @property
+    def _call_classes(self) -> frozenset[str]:
+        return self._judge.response_classes(Point.POST_LLM_RESPONSE, Point.PRE_TOOL_EXECUTION)
+
+    @property
+    def _decides_calls(self) -> bool:
+        return self._judge.tells(Point.PRE_TOOL_EXECUTION) or bool(self._call_classes)
+
+    @property
+    def _offered(self) -> Sequence[str]:
+        request = self._exchange.request
+        return request.tools if request is not None else ()
+
+    @property
+    def grows(self) -> bool:
+        """Whether any text or call has begun that is not complete."""
+        return bool(self._channels)
 
     @property
     def looks(self) -> bool:

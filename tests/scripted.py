@@ -10,6 +10,7 @@ import orjson
 from proxy.addon import Addon
 from proxy.config import Config
 from proxy.effects.budget import Row, report
+from proxy.recorder import Recorder
 from proxy.services import Services
 from proxy.store import open_store
 from tests import net
@@ -21,13 +22,15 @@ MESSAGES = "/v1/messages"
 
 
 @asynccontextmanager
-async def scripted(folder: Path, policy: str, script: net.Script) -> AsyncIterator[Proxied]:
+async def scripted(
+    folder: Path, policy: str, script: net.Script, recorder: Recorder | None = None
+) -> AsyncIterator[Proxied]:
     """The real addon with this policy before an upstream run by `script`."""
     path = folder / "policy.yaml"
     path.write_text(policy)
     services = await Services.open(Config(policies=(path,), state=folder))
     try:
-        async with proxied(folder, Addon(services), script) as proxy:
+        async with proxied(folder, Addon(services, recorder), script, websocket=True) as proxy:
             yield proxy
     finally:
         await services.close()

@@ -6,7 +6,7 @@ The `websockets` library reads and writes here; what runs in the product is anot
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -52,7 +52,7 @@ class Socket:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: ClientProtocol | ServerProtocol
     ) -> None:
         self._reader, self._writer = reader, writer
-        self._protocol = protocol
+        self.protocol = protocol
         self._events: deque[Any] = deque(
             event for event in protocol.events_received() if not isinstance(event, Request)
         )
@@ -62,7 +62,7 @@ class Socket:
     @property
     def deflates(self) -> bool:
         """Whether messages are compressed."""
-        return bool(self._protocol.extensions)
+        return bool(self.protocol.extensions)
 
     # sending
 
@@ -71,11 +71,11 @@ class Socket:
         for index, frame in enumerate(frames):
             data, last = frame.encode() if isinstance(frame, str) else frame, index == len(frames) - 1
             if index:
-                self._protocol.send_continuation(data, last)
+                self.protocol.send_continuation(data, last)
             elif isinstance(frame, str):
-                self._protocol.send_text(data, last)
+                self.protocol.send_text(data, last)
             else:
-                self._protocol.send_binary(data, last)
+                self.protocol.send_binary(data, last)
         await self.flush()
 
     async def tell(self, documents: Iterable[Any]) -> None:
@@ -84,11 +84,11 @@ class Socket:
             await self.send(orjson.dumps(document).decode())
 
     async def ping(self, data: bytes) -> None:
-        self._protocol.send_ping(data)
+        self.protocol.send_ping(data)
         await self.flush()
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        self._protocol.send_close(code, reason)
+        self.protocol.send_close(code, reason)
         await self.flush()
 
     def abort(self) -> None:
@@ -96,9 +96,7 @@ class Socket:
         self._writer.transport.abort()
 
     async def flush(self) -> None:
-        for data in self._protocol.data_to_send():
-            if data:
-                self._writer.write(data)
+        self._writer.write(b"".join(self.protocol.data_to_send()))
         await self._writer.drain()
 
     # receiving
@@ -108,7 +106,7 @@ class Socket:
         while True:
             event = await self.event()
             if not isinstance(event, Frame):
-                return Closed(self._protocol.close_code or 1006, self._protocol.close_reason or "")
+                return Closed(self.protocol.close_code or 1006, self.protocol.close_reason or "")
             if event.opcode is Opcode.PONG:
                 self.pongs.append(bytes(event.data))
             elif event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
@@ -125,7 +123,7 @@ class Socket:
     async def event(self) -> Request | Response | Frame | None:
         """The next thing of any kind; None at the end."""
         while not self._events:
-            if self._protocol.state is State.CLOSED:
+            if self.protocol.state is State.CLOSED:
                 return None
             await self._hear()
         event: Request | Response | Frame = self._events.popleft()
@@ -137,10 +135,10 @@ class Socket:
         except ConnectionError:
             data = b""
         if data:
-            self._protocol.receive_data(data)
+            self.protocol.receive_data(data)
         else:
-            self._protocol.receive_eof()
-        self._events += self._protocol.events_received()
+            self.protocol.receive_eof()
+        self._events += self.protocol.events_received()
         with contextlib.suppress(ConnectionError):
             await self.flush()
 
@@ -177,9 +175,14 @@ async def connect(
 
 
 async def accept(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, deflate: bool = False, begun: Request | None = None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    deflate: bool = False,
+    begun: Request | None = None,
+    early: Iterable[str] = (),
 ) -> Socket:
-    """Wait for the request to upgrade, and grant it. `begun`: it was read already."""
+    """Wait for the request to upgrade, and grant it. `begun`: it was read already. `early`: said in the same breath."""
     factories = [ServerPerMessageDeflateFactory()] if deflate else []
     protocol = ServerProtocol(extensions=factories, max_size=None)
     if begun is not None:
@@ -188,14 +191,7 @@ async def accept(
     request = begun if begun is not None else await socket.event()
     assert isinstance(request, Request), request
     protocol.send_response(protocol.accept(request))
+    for message in early:
+        protocol.send_text(message.encode())
     await socket.flush()
     return socket
-
-
-@contextlib.asynccontextmanager
-async def upgraded(
-    client: contextlib.AbstractAsyncContextManager[Client], path: str, *, deflate: bool = False
-) -> AsyncIterator[Socket]:
-    """An upgraded connection of a client."""
-    async with client as connection:
-        yield await connect(connection, path, deflate=deflate)

@@ -78,6 +78,8 @@ class SocketMessage:
     """What its sender gets instead."""
     close: bool = False
     """End the connection after that."""
+    closing: bool = False
+    """No message came: the server closes the connection, and what was held of it may leave."""
 
 
 @dataclass

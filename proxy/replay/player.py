@@ -76,6 +76,9 @@ class Unbooked:
         """See `Session`."""
         self._refused = True
 
+    def failed_open(self, error: BaseException) -> None:
+        """Nobody is told."""
+
     def end(self, status: int | None) -> None:
         """See `Session`."""
         self._exchange.lifecycle.ends(status, refused=self._refused)
