@@ -13,10 +13,11 @@ from typing import Final
 from mitmproxy import connection, http
 
 from proxy import health
+from proxy.bodies import Refusal
 from proxy.codecs import providers
 from proxy.context import new_id
 from proxy.events import Agent, Flow
-from proxy.exchange import Exchange, Refusal
+from proxy.exchange import Exchange
 from proxy.inspection import Inspection
 from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, SOCKET, GuardFailure, SocketMessage
 from proxy.messages import (

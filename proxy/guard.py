@@ -184,7 +184,7 @@ class Guard:
             leaving = self._frames(item)
             if leaving[0] is not item.event.raw and leaving != [item.event.raw]:
                 self._exchange.changed = True
-            out += filter(None, leaving)
+            out += [one for one in leaving if one or not item.event.raw]  # a message may be empty
         return out
 
     def _frames(self, item: Item) -> list[bytes]:

@@ -7,6 +7,7 @@ the same objects. What is decided is `exchange`'s and `guard`'s.
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from proxy.bodies import UNTOUCHED, Outcome
 from proxy.codecs import providers
 from proxy.codecs.providers import Route
 from proxy.codecs.sigv4 import signed_body
@@ -14,7 +15,7 @@ from proxy.context import Context
 from proxy.delivery import Delivery
 from proxy.encoding import BadEncoding, TooLarge, decode_body
 from proxy.events import Agent, Flow
-from proxy.exchange import UNTOUCHED, Exchange, Outcome
+from proxy.exchange import Exchange
 from proxy.judge import Runtime
 from proxy.streamed import Streamed
 from proxy.tool_exchange import ToolExchange

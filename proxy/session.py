@@ -7,10 +7,11 @@ import logging
 from typing import Final, NamedTuple
 
 from proxy.audit.records import Record, budget_record, exchange_record, failure_record
+from proxy.bodies import STOP_RETRYING, Refusal
 from proxy.books import Books
 from proxy.effects import prices
 from proxy.effects.budget import Budgets, BudgetUnavailable, Denial, Grant, estimate_tokens
-from proxy.exchange import STOP_RETRYING, Exchange, Refusal
+from proxy.exchange import Exchange
 
 logger = logging.getLogger(__name__)
 

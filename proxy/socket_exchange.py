@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from proxy.bodies import Refusal
 from proxy.codecs import DecodeError
 from proxy.codecs.framings.messages import Messages
-from proxy.exchange import Exchange, Refusal
+from proxy.exchange import Exchange
 from proxy.guard import Guard
 from proxy.session import Unaffordable
 from proxy.stream_judge import StreamRefusedError

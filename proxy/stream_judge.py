@@ -12,6 +12,7 @@ from typing import Final
 import orjson
 
 from proxy import texts
+from proxy.answers import provided
 from proxy.codecs import Channel, Fragment, OpenCall, Path, Reading, ToolCall
 from proxy.codecs import ToolResult as ReadResult
 from proxy.codecs.splicing import Change
@@ -20,7 +21,7 @@ from proxy.decision import Decision, Finding, TextEdit, Verdict
 from proxy.effects.redact import disjoint
 from proxy.events import EventPart, Point, Tool, ToolResult
 from proxy.events import Response as ResponseView
-from proxy.exchange import Exchange, provided
+from proxy.exchange import Exchange
 from proxy.growing import CALL, Growing, Piece, Repeat, Stretch
 from proxy.judge import PSEUDONYM, Found, Ordered, notice
 from proxy.texts import Unit
@@ -141,6 +142,8 @@ class StreamJudge:
             return self.read_once(told.kind, path, text)
         said = texts.parsed(text)
         if said is None or said != texts.parsed(whole):
+            if not self.looks:
+                return self.read_once(CALL, path, text)
             raise StreamRefusedError("the arguments of a tool call are told twice and differ")
         return Repeat(told, path, lambda: self._edits_of(told, text))
 
@@ -366,7 +369,7 @@ class StreamJudge:
             self._edit_call(growing, ordered)
             return
         every = [edit for unit, edits in self._judge.edits(ordered) for edit in _shifted(edits, unit.base)]
-        growing.reorder([*growing.edits, *every])
+        growing.reorder(disjoint([*growing.edits, *every]))
 
 
 def _shown(growing: Growing) -> EventPart:

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
 from proxy import texts
+from proxy.bodies import UNTOUCHED, Outcome, Refusal, is_prose, is_utf8
 from proxy.codecs import Json, Owed, Part, Request, Response, ToolCall, Transport, providers
 from proxy.codecs import ToolResult as ReadResult
 from proxy.codecs.codec import Codec
@@ -20,7 +21,7 @@ from proxy.codecs.splicing import Change
 from proxy.context import Context, fingerprint, parts_view
 from proxy.effects.redact import apply
 from proxy.events import Point, Tool, ToolResult
-from proxy.exchange import UNTOUCHED, Exchange, Outcome, Refusal, is_prose, is_utf8
+from proxy.exchange import Exchange
 from proxy.judge import INJECTION, Found, Ordered, Runtime
 from proxy.tool_servers import Called, Conversation
 

@@ -310,3 +310,13 @@ def test_token_counts_of_a_stream_are_asked_for_where_a_budget_needs_them() -> N
     asked = body.replace(b'"messages"', b'"stream_options":{"include_usage":true},"messages"')
     for told in (asked, body.replace(b"true", b"false")):
         assert exchange("version: 1\n", "openai_chat", asks_usage=True).on_request(told).body is None
+
+
+def test_a_refusal_of_grpc_is_a_status_in_the_headers() -> None:
+    refusal = exchange("version: 1\n", "xai_grpc").refuse(403, "not for you")
+    assert (refusal.status, refusal.body) == (200, b"")
+    assert dict(refusal.headers) == {
+        "content-type": "application/grpc",
+        "grpc-status": "7",
+        "grpc-message": "not for you",
+    }

@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
+from proxy.bodies import Outcome
 from proxy.codecs import providers
 from proxy.detectors.history import FindingCache
 from proxy.events import Agent, Event, Flow
-from proxy.exchange import Outcome
 from proxy.inspection import Inspection
 from proxy.judge import Runtime
 from tests.judging import KEY, Recorded, detectors, policy

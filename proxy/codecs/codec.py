@@ -167,6 +167,8 @@ class Codec:
     stream_writer: Callable[[], StreamWriter] = CutsNothing
     refusal: Callable[[int, str], bytes] = problem
     """(HTTP status, message): a denial as the provider's own error document."""
+    refusal_head: Callable[[int, str], Sequence[tuple[str, str]]] | None = None
+    """(HTTP status, message): the headers that say a denial where the format puts it there, under status 200 (gRPC)."""
     cut_calls: Callable[[Json, Response, Mapping[int, str]], list[Change]] = _cut_nothing
     """Takes calls (indexes into `response.calls`) out of a whole response, a notice in the place of each."""
     deny_result: Callable[[Json, ToolResult, str], list[Change]] = _as_string

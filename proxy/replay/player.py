@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from proxy.bodies import Outcome, Refusal
 from proxy.codecs import DecodeError, providers
 from proxy.codecs.providers import Route
 from proxy.decision import Decision
 from proxy.encoding import BadEncoding, TooLarge, decode_body
 from proxy.events import Agent, Event, Flow
-from proxy.exchange import Exchange, Outcome, Refusal
+from proxy.exchange import Exchange
 from proxy.inspection import Inspection
 from proxy.judge import Runtime
 from proxy.lifecycle import end_sessions
@@ -201,7 +202,8 @@ class Player:
 def _route(recording: Recording) -> Route | None:
     if recording.method == "STDIO":  # a tool server's standard input and output, a message a line
         return providers.MCP
-    return providers.match(recording.host, recording.method, recording.path, recording.headers)
+    headers = {**recording.headers, "upgrade": "websocket"} if recording.messages else recording.headers
+    return providers.match(recording.host, recording.method, recording.path, headers)
 
 
 def _play_alone(played: Played, exchange: Exchange) -> None:

@@ -126,7 +126,6 @@ class Sse:
                 name = value.decode(errors="replace")
         return Frame(raw, name, b"\n".join(data), is_comment=not data)
 
-
     def is_end(self, frame: Frame) -> bool:
         """See `Framing`."""
         return frame.data == DONE

@@ -11,6 +11,7 @@ from typing import Final
 
 from proxy.codecs import unrecognised
 from proxy.codecs.codec import Codec
+from proxy.codecs.framings.grpc import status_headers
 from proxy.codecs.protobuf import Protobuf
 from proxy.codecs.xai_grpc import sample
 from proxy.codecs.xai_grpc.document import read_request, read_response
@@ -34,6 +35,7 @@ CODEC: Final = Codec(
     stream_reader=stream_reader,
     stream_writer=stream_writer,
     refusal=refusal,
+    refusal_head=status_headers,
     cut_calls=cut_calls,
     deny_result=deny_result,
     inject=inject,
@@ -81,6 +83,7 @@ SAMPLE: Final = Codec(
     read_response=sample.read_response,
     stream_reader=sample.stream_reader,
     refusal=refusal,
+    refusal_head=status_headers,
     message=sample_answer,
     message_stream=sample_answer_stream,
     framings=(),
@@ -99,6 +102,7 @@ ANY: Final = replace(
     unrecognised.CODEC,
     name="grpc",
     refusal=refusal,
+    refusal_head=status_headers,
     framings=("grpc",),
     syntax=Protobuf({}).body,
     events=Protobuf({}).syntax,

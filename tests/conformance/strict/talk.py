@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 
+from proxy.bodies import Refusal
 from proxy.codecs import providers
 from proxy.context import Context
 from proxy.detectors.history import FindingCache
 from proxy.events import Agent, Flow
-from proxy.exchange import Exchange, Refusal
+from proxy.exchange import Exchange
 from proxy.judge import Runtime
 from proxy.session import Unaffordable
 from proxy.socket_exchange import SocketExchange
