@@ -5,13 +5,15 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
 from mcp.server import MCPServer
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, Elicit, Resolve, Sample
+from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import BaseModel
+from mcp_types import CreateMessageResult, JSONRPCMessage, SamplingMessage, TextContent
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -97,6 +99,33 @@ def _server(seen: Seen) -> MCPServer:
         seen.called.append(("ask_user", answer))
         return f"You answered: {answer}"
 
+    async def ask_for_a_word() -> Elicit[Reply]:
+        return Elicit(f"Is {seen.secret} yours?", Reply)
+
+    async def ask_a_model() -> Sample:
+        asked = SamplingMessage(role="user", content=TextContent(text=f"Sum up {seen.secret}."))
+        return Sample([asked], max_tokens=9, system_prompt=f"Never say {seen.secret}.")
+
+    @server.tool()
+    def confide(
+        word: Annotated[Reply, Resolve(ask_for_a_word)], summary: Annotated[CreateMessageResult, Resolve(ask_a_model)]
+    ) -> str:
+        """Asks the user and the client's model first."""
+        seen.called.append(("confide", (word.answer, summary.content)))
+        return "Thanks."
+
+    @server.tool()
+    def locate(region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]) -> str:
+        """Wants its argument in a header too."""
+        seen.called.append(("locate", region))
+        return f"Looking in {region}."
+
+    @server.tool()
+    async def payroll_later(context: Context) -> str:
+        """Breaks off before it answers: clients must ask again."""
+        await context.close_sse_stream()
+        return "everybody earns 100"
+
     @server.resource("note://one")
     def note() -> str:
         """A note."""
@@ -110,19 +139,45 @@ def _server(seen: Seen) -> MCPServer:
     return server
 
 
+class _Events(EventStore):
+    """What streams have said, for clients that ask again."""
+
+    def __init__(self) -> None:
+        self._said: list[tuple[str, JSONRPCMessage | None]] = []
+
+    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
+        self._said.append((stream_id, message))
+        return str(len(self._said))
+
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
+        after = int(last_event_id)
+        stream_id = self._said[after - 1][0]
+        for number, (of, message) in enumerate(self._said[after:], after + 1):
+            if of == stream_id and message is not None:
+                await send_callback(EventMessage(message, str(number)))
+        return stream_id
+
+
 def _app(seen: Seen) -> ASGIApp:
-    """`/mcp` answers with event streams, `/json/mcp` with JSON, `/old/sse` as the protocol did in 2024."""
+    """`/mcp` answers with event streams, `/kept/mcp` so that they can be resumed, `/json/mcp` with JSON.
+
+    `/old/sse` speaks as the protocol did in 2024.
+    """
     server, anywhere = _server(seen), TransportSecuritySettings(enable_dns_rebinding_protection=False)
     streams = server.streamable_http_app(transport_security=anywhere)
     documents = _server(seen).streamable_http_app(json_response=True, transport_security=anywhere)
+    kept = _server(seen).streamable_http_app(event_store=_Events(), retry_interval=1, transport_security=anywhere)
     old = server.sse_app(transport_security=anywhere)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with streams.router.lifespan_context(streams), documents.router.lifespan_context(documents):
+        async with contextlib.AsyncExitStack() as stack:
+            for each in (streams, documents, kept):
+                await stack.enter_async_context(each.router.lifespan_context(each))
             yield
 
-    app = Starlette(routes=[Mount("/json", documents), Mount("/old", old), Mount("/", streams)], lifespan=lifespan)
+    routes = [Mount("/json", documents), Mount("/kept", kept), Mount("/old", old), Mount("/", streams)]
+    app = Starlette(routes=routes, lifespan=lifespan)
 
     async def recording(scope: Scope, receive: Receive, send: Send) -> None:
         body = bytearray()
