@@ -25,6 +25,12 @@ CHAT: dict[str, Break] = {
     "Invalid value: 'robot'": lambda r: r["messages"][1].update(role="robot"),
     "Invalid value for 'content'": lambda r: r.update(messages=[{"role": "assistant", "content": None}]),
 }
+GOOGLE: dict[str, Break] = {
+    "missing a thought_signature": lambda r: r["messages"][2]["tool_calls"][0].pop("extra_content"),
+    "not valid": lambda r: r["messages"][2]["tool_calls"][0].update(
+        extra_content={"google": {"thought_signature": "x"}}
+    ),
+}
 MISTRAL: dict[str, Break] = {
     "Not the same number": lambda r: r["messages"].pop(),
     "Unexpected role 'user' after role 'tool'": lambda r: r["messages"].append({"role": "user", "content": "x"}),
@@ -107,6 +113,7 @@ KEPT: dict[str, Break] = {
 
 BROKEN = {
     "openai_chat": CHAT,
+    "openai_chat-google": GOOGLE,
     "openai_responses-client": RESPONSES,
     "openai_responses-stored": RESPONSES,
     "openai_responses-previous": KEPT,

@@ -9,6 +9,7 @@ import orjson
 
 from proxy.codecs import Channel, Json, Path, Reading, Response
 from proxy.codecs.framings import Event, Frame
+from proxy.codecs.openai_chat.signatures import Entry, Signatures
 from proxy.codecs.splicing import Append, Change, Remove, Replace, TextChange, splice
 from proxy.codecs.walk import array, number, table
 from proxy.decision import TextEdit
@@ -24,6 +25,8 @@ class Writer:
         self._ordinals: dict[str | int, list[int]] = {}
         """Numbers of the calls that were cut, by choice, in order."""
         self._counted = 0
+        self._begun: set[Channel] = set()
+        self._signatures = Signatures()
 
     def rewrite(
         self, event: Frame, document: Json, reading: Reading, cuts: Mapping[Channel, str]
@@ -38,6 +41,7 @@ class Writer:
             if channel not in self._noticed:
                 text = self._notice(channel, reading, cuts)
                 notices[delta] = f"{notices[delta]}\n\n{text}" if delta in notices else text
+        changes += self._signatures.changes([self._entry(document, entry, cuts) for entry in reading.entries])
         changes += _without([path for path, _ in cut], document)
         changes += [change for path, text in notices.items() for change in say(document, path, text)]
         self._count(cuts)
@@ -49,6 +53,12 @@ class Writer:
         if cut and not kept and not notices and _nothing_else(document, reading):
             return []
         return [Event(event.name, splice(event.data, changes))]
+
+    def _entry(self, document: Json, entry: tuple[Path, Channel], cuts: Mapping[Channel, str]) -> Entry:
+        path, channel = entry
+        begins = channel not in self._begun
+        self._begun.add(channel)
+        return Entry(path, channel[1], table(_at(document, path)), channel in cuts, begins)
 
     def _notice(self, channel: Channel, reading: Reading, cuts: Mapping[Channel, str]) -> str:
         after = any(opened.after_text for opened in reading.opens if opened.channel == channel)
@@ -155,6 +165,12 @@ def cut_calls(document: Json, response: Response, cuts: Mapping[int, str]) -> li
     for index, text in cuts.items():
         notices.setdefault(paths[index][:3], []).append(text)
     changes = _without(list(paths.values()), document)
+    told = [
+        Entry(call.path, str(call.path[:2]), table(_at(document, call.path)), i in cuts, True)
+        for i, call in enumerate(response.calls)
+        if not call.by_provider
+    ]
+    changes += Signatures().changes(told)
     left = {call.path[:3] for i, call in enumerate(response.calls) if i not in cuts and not call.by_provider}
     for message, texts in notices.items():
         changes += say(document, message, "\n\n".join(texts))

@@ -24,6 +24,7 @@ class Form(NamedTuple):
 
 FORMS = {
     "openai_chat": Form("openai_chat", _SSE, openai_chat.Provider, openai_chat.Client),
+    "openai_chat-google": Form("openai_chat", _SSE, openai_chat.Google, openai_chat.Client),
     "openai_responses-client": Form("openai_responses", _SSE, responses.Provider, lambda: responses.Client("client")),
     "openai_responses-stored": Form("openai_responses", _SSE, responses.Provider, lambda: responses.Client("stored")),
     "openai_responses-previous": Form(

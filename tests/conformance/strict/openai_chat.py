@@ -63,6 +63,10 @@ class Provider:
             json.loads(call["function"]["arguments"])
         return ids
 
+    def extra(self, index: int) -> Json:
+        """What a call says beside."""
+        return {}
+
     # answers
 
     def answer(self, turn: Turn, *, streamed: bool) -> bytes:
@@ -70,14 +74,14 @@ class Provider:
         calls = [(self.made.id(self.call_id), name, json.dumps(arguments)) for name, arguments in turn.calls]
         finish = "tool_calls" if calls else "stop"
         if not streamed:
-            told = [_call(call_id, name, arguments) for call_id, name, arguments in calls]
+            told = [_call(*call, **self.extra(index)) for index, call in enumerate(calls)]
             message: Json = {"role": "assistant", "content": turn.says or None} | ({"tool_calls": told} if told else {})
             choice = {"index": 0, "message": message, "finish_reason": finish}
             return orjson.dumps({"id": "c", "object": "chat.completion", "model": MODEL, "choices": [choice]})
         deltas: list[Json] = [{"role": "assistant", "content": ""}]
         deltas += [{"content": piece} for piece in pieces(turn.says)]
         for index, (call_id, name, arguments) in enumerate(calls):
-            deltas.append({"tool_calls": [{"index": index} | _call(call_id, name, "")]})
+            deltas.append({"tool_calls": [{"index": index} | _call(call_id, name, "", **self.extra(index))]})
             deltas += [
                 {"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in pieces(arguments)
             ]
@@ -85,8 +89,8 @@ class Provider:
         return streams.stream(*chunks, _chunk({}, finish))
 
 
-def _call(call_id: str, name: str, arguments: str) -> Json:
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+def _call(call_id: str, name: str, arguments: str, **extra: Any) -> Json:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}, **extra}
 
 
 def _chunk(delta: Json, finish: str | None) -> Json:
@@ -122,20 +126,39 @@ class Client:
 
 
 def _assembled(stream: bytes) -> Json:
-    text, calls = "", dict[int, list[str]]()
+    text, calls = "", dict[int, Json]()
     for chunk in documents(stream):
         for delta in (choice["delta"] for choice in chunk["choices"]):
             text += delta.get("content") or ""
             for piece in delta.get("tool_calls") or ():
-                call = calls.setdefault(piece["index"], ["", "", ""])
-                call[0] = piece.get("id") or call[0]
-                call[1] += piece["function"].get("name") or ""
-                call[2] += piece["function"].get("arguments") or ""
+                call = calls.setdefault(piece["index"], _call("", "", ""))
+                for name in ("id", "extra_content"):
+                    call |= {name: piece[name]} if piece.get(name) else {}
+                for name, value in piece["function"].items():
+                    call["function"][name] += value or ""
     message: Json = {"role": "assistant", "content": text or None}
     if calls:
         assert sorted(calls) == list(range(len(calls)))
-        message["tool_calls"] = [_call(*calls[index]) for index in sorted(calls)]
+        message["tool_calls"] = [calls[index] for index in sorted(calls)]
     return message
+
+
+class Google(Provider):
+    """The same before a Gemini 3, which signs the first call of each step and wants the signature back."""
+
+    def extra(self, index: int) -> Json:
+        """A signature."""
+        return {} if index else {"extra_content": {"google": {"thought_signature": self.made.sign("call")}}}
+
+    def spoken(self, message: Json, index: int) -> list[str]:
+        calls = message.get("tool_calls") or ()
+        if calls:
+            signature = calls[0].get("extra_content", {}).get("google", {}).get("thought_signature")
+            # openhuman 3548
+            require(bool(signature), "Function call is missing a thought_signature in functionCall parts.")
+            known = signature in self.made.signed or signature == "skip_thought_signature_validator"
+            require(known, "Thought signature is not valid")
+        return super().spoken(message, index)
 
 
 class Mistral(Provider):
