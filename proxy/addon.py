@@ -7,7 +7,6 @@ Loaded by mitmproxy's own tools (`mitmweb -s proxy/addon.py`) it is a proper add
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from mitmproxy import connection, http
@@ -17,7 +16,7 @@ from proxy.bodies import Refusal
 from proxy.codecs import providers
 from proxy.context import new_id
 from proxy.events import Agent, Flow
-from proxy.exchange import Exchange
+from proxy.inspected import STATE, TAPE, Inspected
 from proxy.inspection import Inspection
 from proxy.layer.hooks import GUARD, MAX_BODY, MAX_RESPONSE, SOCKET, GuardFailure, SocketMessage
 from proxy.messages import (
@@ -32,42 +31,20 @@ from proxy.messages import (
     tape_of,
 )
 from proxy.recorder import Heard, Recorder, Tape
-from proxy.replay.recordings import Message
 from proxy.services import Services
-from proxy.session import Session
-from proxy.socket_exchange import SocketExchange
-from proxy.stream_judge import StreamRefusedError
+from proxy.upgrades import Upgrades
 
 logger = logging.getLogger(__name__)
 
 _FOR_US: Final = ("proxy-authorization", "proxy-connection")
 """Headers for this proxy alone (RFC 9110 §11.7.1)."""
 
-TAPE: Final = "midstream.tape"
-"""flow.metadata: the `Tape` of a flow that is recorded."""
-STATE = "midstream.state"
-"""flow.metadata: the `Inspected` of a flow that a codec reads."""
 
-
-@dataclass(slots=True)
-class Inspected:
-    """A flow that is read: its inspection, and what must be settled when it ends."""
-
-    inspection: Inspection
-    session: Session
-
-    @property
-    def exchange(self) -> Exchange:
-        """What is decided of it."""
-        return self.inspection.exchange
-
-
-class Addon:
+class Addon(Upgrades):
     """One addon for everything: a second one would parse the body again and could not see the verdict."""
 
     def __init__(self, services: Services, recorder: Recorder | None = None) -> None:
-        self._services = services
-        self._recorder = recorder
+        super().__init__(services, recorder)
         self._agents: dict[str, Agent] = {}
 
     # -- identity
@@ -149,49 +126,11 @@ class Addon:
         if route.codec is None and serving.policy.unrecognised == "deny":
             self._refuse(flow, exchange.refuse(403, "[midstream] The policy denies requests that no codec can read."))
         elif headers.get("upgrade", "").lower() == "websocket":
-            self._upgrade(flow, route, agent, where, headers)
-
-    def _upgrade(
-        self, flow: http.HTTPFlow, route: providers.Route, agent: Agent, where: Flow, headers: Mapping[str, str]
-    ) -> None:
-        """A WebSocket of a format that travels so is read message by message; others are refused."""
-        state: Inspected = flow.metadata[STATE]
-        if state.exchange.codec.socket_refusal is None:
+            if exchange.codec.socket_refusal is not None:
+                self._read_messages(flow, route, agent, where, headers)
+                return
             # 426 makes Codex fall back to POST after one try (clients-notes); an unread WebSocket would be a leak.
-            self._refuse(flow, state.exchange.refuse(426, "[midstream] WebSocket is not inspected: use HTTP POST."))
-            return
-        serving = self._services.serving
-
-        def begin() -> tuple[Exchange, Session]:
-            fresh = where.model_copy(update={"id": new_id()})
-            inspection = Inspection.begin(serving.runtime, route, agent, fresh, headers, counts=False)
-            return inspection.exchange, self._services.session(inspection.exchange, serving)
-
-        flow.metadata[SOCKET] = SocketExchange(begin, failure_open=serving.policy.failure == "open")
-
-    async def midstream_socket(self, message: SocketMessage) -> None:
-        """A WebSocket message waits for its decision."""
-        socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
-        if message.closing:
-            message.onward, message.back, message.close = socket.finish()
-            return
-        tape: Tape | None = message.flow.metadata.get(TAPE)
-        if tape is not None:
-            tape.messages.append(Message(message.from_client, message.content))
-        try:
-            passed = await socket.up(message.content) if message.from_client else socket.down(message.content)
-        except StreamRefusedError as error:
-            socket.now.session.cut_off(error)
-            message.onward, message.close = socket.told(400, f"[midstream] This answer is cut off: {error}"), True
-            return
-        message.onward, message.back, message.close = passed
-
-    def midstream_socket_end(self, flow: http.HTTPFlow) -> None:
-        """An upgraded connection is over."""
-        socket: SocketExchange[Session] | None = flow.metadata.get(SOCKET)
-        if socket is not None:
-            socket.close()
-            self._keep(flow)
+            self._refuse(flow, exchange.refuse(426, "[midstream] WebSocket is not inspected: use HTTP POST."))
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """The whole request is here: decide it, then reserve its budget."""
@@ -257,11 +196,6 @@ class Addon:
         if SOCKET not in flow.metadata:
             self._keep(flow)
 
-    def _keep(self, flow: http.HTTPFlow) -> None:
-        tape: Tape | None = flow.metadata.pop(TAPE, None)
-        if tape is not None and self._recorder is not None:
-            self._services.books.spawn(self._recorder.keep(tape))
-
     def _decide_response(self, flow: http.HTTPFlow, response: http.Response, state: Inspected) -> None:
         headers = response.headers
         kind, coding = headers.get("content-type", ""), headers.get("content-encoding", "")
@@ -296,17 +230,6 @@ class Addon:
             self._refuse(flow, state.exchange.refuse(500, message))
         else:
             flow.response = problem(500, message, flow)
-        return False
-
-    def _socket_failed(self, message: SocketMessage, error: BaseException) -> bool:
-        """True lets the message go on as it is; otherwise the connection ends with it undelivered."""
-        socket: SocketExchange[Session] = message.flow.metadata[SOCKET]
-        if socket.failure_open and message.from_client and not isinstance(error, asyncio.CancelledError):
-            socket.now.session.failed_open(error)
-            message.onward = (message.content,)
-            return True
-        socket.now.session.cut_off(error)
-        self.midstream_socket_end(message.flow)  # its layer will not hear of the end
         return False
 
     def midstream_guard_failed(self, failure: GuardFailure) -> None:
