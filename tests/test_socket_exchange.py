@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy import connection
+from mitmproxy.proxy import commands
+from mitmproxy.proxy.layers.websocket import WebsocketConnection
+from websockets.frames import Frame, Opcode
+from wsproto import ConnectionType
 
 from proxy.demo.answers import Answer, Call, Received, Text, call, says
 from proxy.detectors.history import FindingCache
 from proxy.exchange import Exchange
 from proxy.guard import Guard
+from proxy.layer import websocket
 from proxy.recorder import Recorder
 from proxy.replay import flows
 from proxy.socket_exchange import MOST_WAITING
@@ -97,7 +103,12 @@ def talking(talk: Talk, *, deflate: bool = False) -> net.Script:
 
 @asynccontextmanager
 async def carried(
-    folder: Path, policy: str, script: net.Script, recorder: Recorder | None = None, *, deflate: bool = False
+    folder: Path,
+    policy: str,
+    script: net.Script,
+    recorder: Recorder | None = None,
+    *,
+    deflate: bool = False,
 ) -> AsyncIterator[Socket]:
     """A client's connection through midstream."""
     async with (
@@ -215,6 +226,41 @@ async def test_an_edited_message_is_whole_however_it_is_framed(tmp_path: Path, p
     assert before == after == "ü€\U0001f600" * 3000
     assert TOKEN.encode() not in seen.data
     assert (len(seen.frames) == 1) == (pieces == 1)
+
+
+async def test_an_edited_binary_message_stays_binary(tmp_path: Path) -> None:
+    async def talk(socket: Socket) -> None:
+        message = await socket.message()
+        assert (message.is_text, TOKEN.encode() in message.data) == (False, False)
+        await socket.send(message.data)
+        await socket.receive()
+
+    body = dump(create(f"Use {TOKEN} and Grüße")).encode()
+    async with carried(tmp_path, REDACT, talking(talk)) as socket:
+        await socket.send(body[:40], body[40:])
+        message = await socket.message()
+    assert not message.is_text
+    assert message.json["input"][0]["content"][0]["text"].endswith(" and Grüße")
+
+
+async def test_a_ping_between_frames_does_not_wait_for_the_message(tmp_path: Path) -> None:
+    provider = Provider()
+    text = dump(create("Hi")).encode()
+    async with carried(tmp_path, PERMIT, provider) as socket:
+        socket.protocol.send_text(text[:9], fin=False)
+        await socket.ping(b"there?")
+        assert await socket.event() == Frame(Opcode.PONG, b"there?")
+        socket.protocol.send_continuation(text[9:], fin=True)
+        await socket.flush()
+        assert said(await whole(socket)) == "Hello world."
+
+
+def test_the_frames_of_a_message_are_written_as_one() -> None:
+    """asyncio sums up everything that waits at each write: 200,000 small frames took minutes."""
+    side = WebsocketConnection(ConnectionType.SERVER, [], conn=connection.Server(address=("127.0.0.1", 1)))
+    (written,) = websocket._send(side, "aüb".encode(), (1, 3), is_text=True)
+    assert isinstance(written, commands.SendData)
+    assert written.data == b"\x01\x01a" + b"\x00\x02" + "ü".encode() + b"\x80\x01b"
 
 
 async def test_messages_that_come_with_the_handshake_are_not_lost(tmp_path: Path) -> None:

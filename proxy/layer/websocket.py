@@ -144,15 +144,18 @@ def _close(side: WebsocketConnection, closing: ws.CloseConnection) -> Commands[N
 
 def _send(side: WebsocketConnection, content: bytes, cuts: Sequence[int], is_text: bool) -> Commands[None]:
     """One message, in frames that end at `cuts`."""
-    if side.state is ConnectionState.OPEN:
-        ends = (*cuts, len(content))
-        for number, (start, end) in enumerate(pairwise((0, *ends)), 1):
-            piece, last = content[start:end], number == len(ends)
-            yield side.send2(
-                ws.TextMessage(piece.decode(), message_finished=last)
-                if is_text
-                else ws.BytesMessage(piece, message_finished=last)
-            )
+    if side.state is not ConnectionState.OPEN:
+        return
+    ends = (*cuts, len(content))
+    frames = bytearray()  # written as one: asyncio sums up what waits at every write
+    for number, (start, end) in enumerate(pairwise((0, *ends)), 1):
+        piece, last = content[start:end], number == len(ends)
+        frames += side.send(
+            ws.TextMessage(piece.decode(), message_finished=last)
+            if is_text
+            else ws.BytesMessage(piece, message_finished=last)
+        )
+    yield commands.SendData(side.conn, bytes(frames))
 
 
 def _cuts(content: bytes, came: _Coming, is_text: bool) -> Sequence[int]:
