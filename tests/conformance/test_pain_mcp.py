@@ -28,13 +28,13 @@ rules:
   - {id: nobody, at: [pre_tool_execution, post_tool_execution], tools: ["*/nothing-of-the-kind"], verdict: deny}
 """
 """Looks at everything and finds nothing."""
-NAMED = f"""version: 1
-{IDENTITY}
-rules:
-  - {{id: by-name, at: pre_tool_execution, tools: [stand-in/echo], verdict: deny, reason: {REASON}}}
-  - {{id: by-host, at: pre_tool_execution, tools: ["{HOST}/leak"], verdict: deny, reason: {REASON}}}
+RULES = f"""{GUARDED}
+  - {{id: by-name, at: pre_tool_execution, tools: [stand-in/work], verdict: deny, reason: {REASON}}}
+  - {{id: by-host, at: pre_tool_execution, tools: ["{HOST}/ask_user"], verdict: deny, reason: {REASON}}}
+  - {{id: later, at: post_tool_execution, tools: ["*/payroll_later"], verdict: deny, reason: {REASON}}}
 """
-DENIED = f"""version: 1
+CLOSED = f"""version: 1
+unrecognised: deny
 {IDENTITY}
 rules:
   - {{id: secrets, at: [pre_tool_execution, post_tool_execution], find: [secret], verdict: deny, reason: {REASON}}}
@@ -57,7 +57,7 @@ def server(ways: Ways) -> Seen:
 @pytest.fixture
 def guarded(ways: Ways, server: Seen) -> Line:
     """The way through a midstream that redacts, strips and denies."""
-    return ways.through(GUARDED)
+    return ways.through(RULES)
 
 
 each_way = pytest.mark.parametrize("transport", WAYS)
@@ -116,7 +116,7 @@ told_why = pytest.RaisesGroup(pytest.RaisesExc(MCPError, match=REASON), flatten_
 async def test_a_denied_answer_leaves_no_server_waiting(ways: Ways, server: Seen, transport: str) -> None:
     """It goes up as an error, and so the call ends for which it was asked."""
     with told_why:
-        await _confide(ways.through(DENIED), transport, [])
+        await _confide(ways.through(CLOSED), transport, [])
     assert server.called == []
     assert not [body for body in server.bodies if SECRET.encode() in body]
 
@@ -127,7 +127,7 @@ async def test_a_denied_question_is_asked_without_its_text(ways: Ways, server: S
     server.secret = SECRET
     asked: list[str] = []
     with told_why:
-        await _confide(ways.through(DENIED), transport, asked)
+        await _confide(ways.through(CLOSED), transport, asked)
     assert SECRET not in repr(asked)
     assert "was denied by rule secrets" in asked[0]
 
@@ -135,7 +135,7 @@ async def test_a_denied_question_is_asked_without_its_text(ways: Ways, server: S
 @each_way
 async def test_other_denied_answers_are_errors_to_the_client(ways: Ways, server: Seen, transport: str) -> None:
     server.secret = SECRET
-    async with client(ways.through(DENIED), transport) as connected:
+    async with client(ways.through(CLOSED), transport) as connected:
         with pytest.raises(MCPError, match=REASON):
             await connected.read_resource("note://one")
         with pytest.raises(MCPError, match=REASON):
@@ -154,12 +154,14 @@ async def test_a_denied_beginning_is_an_error_to_the_client(ways: Ways, server: 
 
 
 @each_way
-async def test_rules_name_servers_as_they_name_themselves_and_by_host(ways: Ways, server: Seen, transport: str) -> None:
-    async with client(ways.through(NAMED), transport) as connected:
+async def test_rules_name_servers_as_they_name_themselves_and_by_host(
+    guarded: Line, server: Seen, transport: str
+) -> None:
+    async with client(guarded, transport) as connected:
         if "2026" in transport:  # nothing said its name yet
             await connected.read_resource("note://one")
-        results = [await connected.call_tool(tool, given) for tool, given in (("echo", {"text": "hi"}), ("leak", {}))]
-    assert [result.is_error for result in results] == [True, True]
+        results = [await connected.call_tool(tool, {}) for tool in ("work", "ask_user")]
+    assert [(result.is_error, REASON in text(result)) for result in results] == [(True, True), (True, True)]
     assert server.called == []
 
 
@@ -173,13 +175,9 @@ async def test_headers_that_repeat_arguments_follow_their_edits(guarded: Line, s
     assert server.called == [("locate", "us-west"), ("locate", GONE), ("locate", f"Grüße {GONE}")]
 
 
-async def test_a_result_that_comes_after_a_new_start_is_known(ways: Ways, guarded: Line, server: Seen) -> None:
+async def test_a_result_that_comes_after_a_new_start_is_known(guarded: Line, server: Seen) -> None:
     """The server breaks the stream off; the client asks again with the last event's id, on another connection."""
     async with client(guarded, "streams", path=KEPT) as connected:
-        assert text(await connected.call_tool("payroll_later", {})) == "everybody earns 100"
-    policy = GUARDED.replace('"*/payroll"]', '"*/payroll_later"]')
-    assert policy != GUARDED
-    async with client(ways.through(policy), "streams", path=KEPT) as connected:
         result = await connected.call_tool("payroll_later", {})
     assert result.is_error
     assert REASON in text(result)
@@ -190,14 +188,11 @@ async def test_servers_are_spoken_to_where_nothing_unrecognised_may_be(
     ways: Ways, server: Seen, transport: str
 ) -> None:
     """Only their messages show that they are such servers: no list has their hosts."""
-    policy = f"version: 1\nunrecognised: deny\n{IDENTITY}"
-    assert text(await call(ways.through(policy), transport, "echo", text="hi")) == "You said: hi"
+    assert text(await call(ways.through(CLOSED), transport, "echo", text="hi")) == "You said: hi"
 
 
 async def test_what_only_looks_like_them_is_not(ways: Ways, server: Seen) -> None:
-    line = ways.through(f"version: 1\nunrecognised: deny\n{IDENTITY}")
-    headers = {"accept": "application/json, text/event-stream"}
-    async with http(line, headers) as sender:
+    async with http(ways.through(CLOSED), {"accept": "application/json, text/event-stream"}) as sender:
         refused = await sender.post(f"https://{HOST}/mcp", json={"text": "Look what I know."})
         spoken = await sender.post(f"https://{HOST}/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
     assert refused.status_code == 403
@@ -245,7 +240,7 @@ EXCHANGES: dict[str, tuple[str, bytes, list[str], bytes]] = {
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
-@pytest.mark.parametrize("policy", ["version: 1\n", SILENT, SILENT.replace("rules:", "unrecognised: deny\nrules:")])
+@pytest.mark.parametrize("policy", [SILENT, SILENT.replace("rules:", "unrecognised: deny\nrules:")])
 async def test_untouched_is_identical(tmp_path: Path, exchange: str, policy: str) -> None:
     method, body, headers, said = EXCHANGES[exchange]
     status, content = int(said[9:12]), said.partition(b"\r\n\r\n")[2]
