@@ -145,7 +145,8 @@ class Addon(Upgrades):
             return None
         if outcome.body is not None:
             replace_body(flow.request, outcome.body)
-        replace_headers(flow.request, outcome.headers)
+        if outcome.headers:
+            replace_headers(flow.request, outcome.headers)
         size = state.inspection.size
         return self._reserve(flow, state, size) if size and state.session.budgeted else None
 

@@ -50,12 +50,18 @@ def replace_body(message: http.Message, body: bytes) -> None:
 
 
 def replace_headers(message: http.Message, values: Mapping[str, str | None]) -> None:
-    """Write headers anew; None takes one out."""
-    for name, value in values.items():
-        if value is None:
-            message.headers.pop(name, None)
-        else:
-            message.headers[name] = value
+    """Write headers anew, by lower-case name, each in its place; None takes one out."""
+    fields: list[tuple[bytes, bytes]] = []
+    written: set[str] = set()
+    for raw_name, raw_value in message.headers.fields:
+        name = raw_name.decode("latin-1").lower()
+        value = values.get(name)
+        if name not in values:
+            fields.append((raw_name, raw_value))
+        elif value is not None and name not in written:
+            fields.append((raw_name, value.encode("latin-1")))
+            written.add(name)
+    message.headers.fields = tuple(fields)
 
 
 def problem(status: int, detail: str, flow: http.HTTPFlow) -> http.Response:

@@ -3,17 +3,16 @@
 A denied call is answered here, in the shape the caller's model reads, or where its answer comes on another connection
 (MCP's HTTP+SSE) when that arrives; a denied result becomes a notice in its place. `sampling/createMessage` is a result
 like any other: no model is asked by it, and `pre_llm_request` fires for the request that the client makes of it.
-Exchanges with models are `exchange`'s, what is remembered between exchanges `tool_servers`'.
+Exchanges with models are `exchange`'s, whom this one is with is `tool_peer`'s.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
-from urllib.parse import unquote, urljoin, urlsplit
 
 from proxy import texts
 from proxy.bodies import UNTOUCHED, Outcome, Refusal, is_prose, is_utf8
-from proxy.codecs import Json, Owed, Part, Request, Response, ToolCall, Transport, providers
+from proxy.codecs import DecodeError, Json, Owed, Part, Request, Response, ToolCall, Transport, providers
 from proxy.codecs import ToolResult as ReadResult
 from proxy.codecs.codec import Codec
 from proxy.codecs.providers import Route
@@ -23,11 +22,13 @@ from proxy.effects.redact import apply
 from proxy.events import Point, Tool, ToolResult
 from proxy.exchange import Exchange
 from proxy.judge import INJECTION, Found, Ordered, Runtime
-from proxy.tool_servers import Called, Conversation
+from proxy.tool_peer import Peer
+from proxy.tool_servers import Called
 
 _BESIDE: Final = ToolCall("", "message", {}, (), (), beside=True)
 """Stands for texts that belong to no call."""
 
+_UNKNOWN: Final = "[midstream] Withheld: the policy asks for the tool, and no call is known that this result answers."
 _UNREAD: Final = "[midstream] The policy denies requests that no codec can read."
 
 
@@ -39,32 +40,10 @@ class ToolExchange(Exchange):
     ) -> None:
         """`query`: of the request's URL. `guess`: only what the request accepts says that it goes to such a server."""
         super().__init__(runtime, codec, context)
-        self._servers = runtime.sessions.tool_servers
-        self._address = unquote(f"{context.flow.path}?{query}" if query else context.flow.path)
+        self._peer = Peer(runtime.sessions.tool_servers, codec.protocol, context, query)
         self._guess = guess
-        self._calls: dict[str, Called] = {}
-        """Those of this request, by id."""
         self._withheld: dict[str, str] = {}
         """Ids of calls that go up as nothing, and the notice of each."""
-        self._said: Mapping[str, str] = {}
-        """Headers of the answer."""
-        self._answered: set[str] = set()
-        self._asked_in = self._conversation
-
-    # whom the exchange is with
-
-    @property
-    def _conversation(self) -> Conversation:
-        """What its messages belong to: a session, else whatever is posted to one address."""
-        protocol, context = self.codec.protocol, self.context
-        session = protocol and (protocol.session(context.headers) or protocol.session(self._said))
-        return Conversation(context.agent.id, context.flow.host, session or self._address)
-
-    @property
-    def _server(self) -> str:
-        """The server as policies name it: as it names itself, else its host."""
-        conversation = self._conversation
-        return self._servers.name(conversation.host, conversation.name) or conversation.host
 
     @property
     def _transport(self) -> Transport:
@@ -77,33 +56,16 @@ class ToolExchange(Exchange):
 
     def on_answer(self, headers: Mapping[str, str]) -> None:
         """The answer begins: it may say which session it belongs to."""
-        self._said = headers
+        self._peer.begins(headers)
 
     def on_plain_event(self, name: str, text: str) -> None:
         """MCP's HTTP+SSE (2024-11-05) names the address that messages are to be posted to."""
-        flow = self.context.flow
-        where = urlsplit(urljoin(f"https://{flow.host}{flow.path}", text.strip()))
-        if where.hostname == flow.host.lower():
-            self._address = unquote(f"{where.path}?{where.query}" if where.query else where.path)
-            self._servers.learn(flow.host, where.path)
-
-    def _learn(self, document: Json) -> None:
-        """The server may tell its name, and where else it is reached on this host."""
-        protocol = self.codec.protocol
-        name = protocol.server_of(document) if protocol else None
-        if protocol is None or name is None:
-            return
-        conversation = self._conversation
-        self._servers.named(conversation.host, conversation.name, name)
-        for url in protocol.endpoints_of(document):
-            where = urlsplit(url)
-            if where.hostname == conversation.host.lower():
-                self._servers.named(conversation.host, unquote(where.path) or "/", name)
+        self._peer.asks_at(text)
 
     def _placed(self, request: Request) -> tuple[Request, Sequence[Owed]]:
         placed = super()._placed(request)
         if self._is_for_tools:
-            self.context.session = self.context.run = fingerprint(*self._conversation)
+            self.context.session = self.context.run = fingerprint(*self._peer.conversation)
         return placed
 
     # the request
@@ -118,7 +80,8 @@ class ToolExchange(Exchange):
         outcome = super().on_request(body)
         if outcome.refusal is not None or not self._is_for_tools:
             return outcome
-        self._remember(len(body))
+        if self.request is not None:
+            self._peer.sends(self.request, len(body), dict(self.judge.pseudonyms.values), self._withheld)
         return self._with_headers(body, outcome)
 
     def _recognise(self, document: Json) -> Refusal | None:
@@ -134,6 +97,7 @@ class ToolExchange(Exchange):
         host_of = self._guess.host_of if self._guess else None
         self._guess = None
         self.codec = providers.codec(route.codec if route else None)
+        self._peer.protocol = self.codec.protocol
         self.context.format = route.codec if route else None
         self.context.provider = route.provider if route else host_of
 
@@ -163,7 +127,7 @@ class ToolExchange(Exchange):
         if call.beside and not found:
             return None, []
         return self.judge.decide_call(
-            call.call_id, call.name, call.arguments, found, transport=self._transport, server=self._server
+            call.call_id, call.name, call.arguments, found, transport=self._transport, server=self._peer.name
         )
 
     def _deny(
@@ -174,31 +138,11 @@ class ToolExchange(Exchange):
         withholding = self.codec.protocol.withholding if self.codec.protocol else None
         if withholding is not None:
             waiting = [index for index in notices if withholding.waits(document, request.makes[index])]
-            if not waiting or self._is_answered_elsewhere:
+            if not waiting or self._peer.answers_elsewhere:
                 self._withheld = {request.makes[index].call_id: notices[index] for index in waiting}
                 return None, withholding.withhold(document, request, notices)
         answer = self.codec.answer_calls(document, request, notices)
         return Refusal(200, "; ".join(notices.values()), answer, ()), []
-
-    @property
-    def _is_answered_elsewhere(self) -> bool:
-        flow, protocol = self.context.flow, self.codec.protocol
-        return self._servers.is_endpoint(flow.host, flow.path) or (
-            protocol is not None and protocol.answered_elsewhere(flow.method, self._address, self.context.headers)
-        )
-
-    def _remember(self, size: int) -> None:
-        """What goes up now: its answer names only ids, and may come down another connection."""
-        request = self.request
-        if request is None or not request.calls:
-            return
-        values = dict(self.judge.pseudonyms.values)
-        tools = {call.call_id for call in request.makes if not call.beside}
-        share = size // len(request.calls)
-        for call_id, (name, arguments) in request.calls.items():
-            call = Called(name, arguments, share, values, call_id not in tools, self._withheld.get(call_id))
-            self._calls[call_id] = call
-            self._servers.called(self._asked_in, call_id, call)
 
     def _with_headers(self, body: bytes, outcome: Outcome) -> Outcome:
         """Headers that repeat the body follow its edits; what stands only in them is decided by itself."""
@@ -206,10 +150,10 @@ class ToolExchange(Exchange):
         said = mirrors.said(self.context.headers) if mirrors else {}
         if mirrors is None or not said:
             return outcome
-        parse, headers = self.codec.syntax.parse, self.context.headers
         told: dict[str, str | None] = {}
-        if outcome.body is not None:
-            told.update(mirrors.mirrored(headers, parse(body), parse(outcome.body)))
+        if outcome.body is not None and self.request is not None:
+            parse = self.codec.syntax.parse
+            told.update(mirrors.mirrored(self.context.headers, parse(body), parse(outcome.body)))
         names = [name for name in said if name not in told]
         denied, ordered = self._decide_call(_BESIDE, [texts.Unit(at, said[name]) for at, name in enumerate(names)])
         if denied is not None:
@@ -223,10 +167,7 @@ class ToolExchange(Exchange):
     def on_response(self, body: bytes) -> Outcome:
         """Decide a whole answer: the calls that it answers are over."""
         outcome = super().on_response(body)
-        for call_id in self._answered:
-            self._calls.pop(call_id, None)
-            self._servers.answered(self._asked_in, call_id)
-        self._answered.clear()
+        self._peer.ends()
         return outcome
 
     def on_event(self, data: bytes) -> Outcome:
@@ -236,7 +177,7 @@ class ToolExchange(Exchange):
     def _decide_response(self, response: Response, document: Json, body: bytes) -> Outcome:
         if not self._is_for_tools:
             return super()._decide_response(response, document, body)
-        self._learn(document)
+        self._peer.learn(document)
         by_part = texts.by_part(texts.units(response.parts))
         changes: list[Change] = []
         ordered: list[Ordered] = []
@@ -257,13 +198,10 @@ class ToolExchange(Exchange):
         return self._spliced(body, response.parts, ordered, changes, response.when_edited, syntax=syntax)
 
     def _call_of(self, result: ReadResult) -> Called | None:
-        """The call that a result answers: of this request, else of one before. A request of the server answers none."""
-        call = self._calls.get(result.call_id)
-        if call is None and (call := self._servers.call(self._conversation, result.call_id)) is not None:
+        """The call that a result answers; a request of the server's own answers none."""
+        call = self._peer.call(result.call_id, result.name)
+        if call is not None and call.values:
             self.judge.pseudonyms.adopt(call.values)
-        if call is None or result.name not in ("", call.name):
-            return None
-        self._answered.add(result.call_id)
         return call
 
     def _tell(self, document: Json, result: ReadResult, call: Called) -> list[Change]:
@@ -278,17 +216,38 @@ class ToolExchange(Exchange):
         if not self.judge.tells(Point.POST_TOOL_EXECUTION):
             return None, []
         shown = ToolResult(parts=parts_view([response.parts[i] for i in result.parts]), is_error=result.is_error)
+        if call is None and self._must_know(result):
+            self.judge.tally.denials["midstream"] += 1
+            return _UNKNOWN, []
         tool = Tool(
             call_id=result.call_id,
             name=call.name if call else result.name,
             arguments=dict(call.arguments) if call else {},
             transport=self._transport,
-            server=self._server,
+            server=self._peer.name,
             result=shown,
         )
         return self.judge.decide_result(tool, units, ())
 
+    def _must_know(self, result: ReadResult) -> bool:
+        """Whether rules ask for the tool that an answer is of, and nobody can tell.
+
+        On HTTP+SSE, where no answer comes any other way: its call was posted to another spelling of the address.
+        """
+        point = Point.POST_TOOL_EXECUTION
+        named = any(rule.selectors is not None and rule.selectors.tools for rule in self.policy.rules_at(point))
+        is_answer = bool(result.call_id) and not result.name
+        return is_answer and self._peer.is_posted_to and (named or self.policy.reads_events(point))
+
     # bodies that are no documents
+
+    def _undecodable(self, body: bytes, point: Point, error: DecodeError) -> Outcome:
+        """Servers are lenient (`NaN`): a call that only they can read must not get past the rules about calls."""
+        up = point is Point.PRE_LLM_REQUEST
+        if up and self._is_for_tools and not is_prose(body) and self.policy.rules_at(Point.PRE_TOOL_EXECUTION):
+            self.problems.append(f"request: {error}")
+            return self._unread(f"it can be read in more than one way: {error}")
+        return super()._undecodable(body, point, error)
 
     def _expects(self, body: bytes, up: bool) -> bool:
         """Servers answer with a line of text where no message is due (202 `Accepted`) or possible (404)."""

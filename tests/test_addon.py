@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import brotli
+import orjson
 import pytest
 import zstandard
+from mitmproxy import http
 
+from proxy.messages import replace_headers
 from tests.behind import CHAT, Running, answer, asking, post, saying, serving
 from tests.judging import REDACT
 from tests.wire import openai_answer, openai_stream
@@ -212,3 +215,21 @@ async def test_credentials_of_a_request_count_for_it_on_a_connection_that_severa
             ]
             client.writer.write("\r\n".join([*lines, "", ""]).encode())
             assert (await client.response())[0] == expected, (host, port)
+
+
+async def test_a_header_that_repeats_the_body_goes_up_as_it_was_edited(tmp_path: Path) -> None:
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "f", "arguments": {}}})
+    headers = ["mcp-method: tools/call", f"Mcp-Param-Key: {SECRET}", "x-other: kept"]
+    async with serving(tmp_path, REDACT, answer(b'{"jsonrpc":"2.0","id":1,"result":{}}')) as running:
+        assert (await post(running, body, *headers, path="/mcp"))[0] == 200
+    (sent,) = running.requests
+    assert b"Mcp-Param-Key: [REDACTED:github_token]\r\n" in sent and b"x-other: kept\r\n" in sent
+    assert SECRET.encode() not in sent
+
+
+def test_a_header_is_written_anew_or_taken_out() -> None:
+    fields = ((b"A", b"1"), (b"B", b"2"), (b"C", b"3"), (b"a", b"5"))
+    request = http.Request.make("POST", "https://tools.example/", headers=fields)
+    replace_headers(request, {"a": "4", "b": None})
+    assert request.headers.fields[:2] == ((b"A", b"4"), (b"C", b"3"))
+    assert "5" not in request.headers.values()

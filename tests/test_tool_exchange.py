@@ -6,7 +6,9 @@ import orjson
 import pytest
 
 from proxy.codecs.mcp.mirrors import decoded
-from proxy.events import Event, Point
+from proxy.events import Agent, Event, Point
+from proxy.replay.player import Player
+from proxy.replay.recordings import Recording
 from proxy.stream_judge import StreamRefusedError
 from tests.tools import (
     HOST,
@@ -85,6 +87,14 @@ def test_a_denied_call_is_answered_as_its_result() -> None:
 def test_secrets_in_arguments_do_not_go_up() -> None:
     document = call("send", text=f"use {SECRET}.", deep={"list": [SECRET]}, number=5)
     assert sent(Wire(REDACT).begin(), document) == call("send", text=f"use {GONE}.", deep={"list": [GONE]}, number=5)
+
+
+@pytest.mark.parametrize("lenient", [b', "x": NaN}', b", }", b"} // so"])
+def test_a_call_that_only_a_lenient_server_can_read_does_not_go_up(lenient: bytes) -> None:
+    body = orjson.dumps(DOTENV)[:-1] + lenient
+    refusal = up(Wire(CALLS).begin(), body).refusal
+    assert refusal is not None and refusal.status == 400
+    assert up(Wire(RESULTS).begin(), body).refusal is None
 
 
 def test_a_batch_of_which_a_call_is_denied_is_not_carried_out() -> None:
@@ -224,6 +234,30 @@ def test_a_result_on_another_connection_is_matched_in_its_session(
     assert got == (answer(DENIED) if known else result("all earn 100", 1))
 
 
+def test_an_answer_to_nobody_knows_what_is_withheld_where_rules_ask_for_the_tool() -> None:
+    """A client that spells the address otherwise than the server did gets no result past them."""
+    wire = Wire(RESULTS)
+    stream = listening(wire)
+    sent(wire.begin("/messages/?session_id=abc&x=1", OLD), call("payroll", 1))
+    withheld = stream.event(result("all earn 100", 1))["result"]
+    assert withheld["isError"] and "no call is known" in withheld["content"][0]["text"]
+    assert stream.event(request("roots/list", id=1)) == request("roots/list", id=1)
+    nothing = listening(Wire(REDACT))
+    assert nothing.event(result("all earn 100", 1)) == result("all earn 100", 1)
+
+
+def test_the_first_answer_is_known_in_the_session_that_it_begins() -> None:
+    """Its stream may break off, and be told again where the client listens."""
+    policy = "version: 1\nrules:\n  - {id: p, at: pre_tool_execution, find: [pii], verdict: modify, edit: pseudonymise}"
+    wire = Wire(policy)
+    one = wire.begin()
+    told = sent(one, request("initialize", {"clientInfo": {"name": "c", "title": MAIL}}))["params"]["clientInfo"]
+    Stream(one, mcp_session_id="s-1")
+    said = answer({"instructions": f"You are {told['title']}."})
+    got = Stream(wire.listen(headers=SESSION)).event(said)
+    assert got == answer({"instructions": f"You are {MAIL}."})
+
+
 def test_a_result_that_is_told_again_is_denied_again() -> None:
     """A client may ask for what a broken stream said (Last-Event-ID)."""
     wire = Wire(RESULTS)
@@ -359,6 +393,7 @@ def test_results_of_it_are_decided_with_their_calls() -> None:
     assert stream.event(result("all earn 100")) == answer(DENIED)
     # Another session of the same agent counts for itself.
     other = listening(wire, ENDPOINT.replace(b"abc", b"def"))
+    sent(wire.begin("/messages/?session_id=def", OLD), call("echo"))
     assert other.event(result("all earn 100")) == result("all earn 100")
 
 
@@ -380,9 +415,10 @@ def test_messages_go_where_the_server_asked_for_them(endpoint: bytes, posted: st
     assert stream.event(UNKNOWN) == answer(told(NOTICE))
 
 
-def test_an_address_elsewhere_is_not_learned() -> None:
+@pytest.mark.parametrize("address", [b"https://other.example/rpc", b"https://[other/rpc", b"//:rpc", b"mailto:a@b.c"])
+def test_an_address_elsewhere_is_not_learned(address: bytes) -> None:
     wire = Wire(CALLS)
-    listening(wire, b"event: endpoint\ndata: https://other.example/rpc\n\n")
+    listening(wire, b"event: endpoint\ndata: " + address + b"\n\n")
     servers = wire.runtime.sessions.tool_servers
     assert not servers.is_endpoint("other.example", "/rpc") and not servers.is_endpoint(HOST, "/rpc")
 
@@ -517,6 +553,18 @@ def test_a_secret_that_stands_in_a_header_alone_does_not_go_up(value: str) -> No
     refusal = up(denying.begin(headers=headers), call("send", text="x")).refusal
     assert refusal is not None and refusal.status == 400
     assert up(Wire(RESULTS).begin(headers=headers), call("send", text="x")).headers == {}
+    # And whatever the body is.
+    assert up(Wire(REDACT).begin(headers=headers), f"say {SECRET}".encode()).headers == {"mcp-param-text": GONE}
+
+
+def test_a_replay_tells_that_a_header_changed() -> None:
+    wire = Wire(REDACT)
+    body = orjson.dumps(call("send", text="x"))
+    for value, changed in ((SECRET, True), ("x", False)):
+        headers = MODERN | {"mcp-param-text": value}
+        recording = Recording("r", "here", "POST", f"https://{HOST}/mcp", headers, body)
+        played = Player(wire.runtime, wire.told, Agent(id="tester"), None).play(recording)
+        assert (played.up.changed, played.up.sent) == (changed, body)
 
 
 # guesses

@@ -75,7 +75,8 @@ def test_messages_of_the_old_transport(path: str, headers: dict[str, str], legac
 
 
 @pytest.mark.parametrize(
-    ("headers", "session"), [({"mcp-session-id": "s"}, "s"), ({"mcp-session-id": ""}, None), ({}, None)]
+    ("headers", "session"),
+    [({"mcp-session-id": "s"}, "s"), ({"mcp-session-id": ""}, None), ({"mcp-session-id": "s, t"}, "s"), ({}, None)],
 )
 def test_sessions(headers: dict[str, str], session: str | None) -> None:
     assert mcp.session(headers) == session

@@ -21,8 +21,8 @@ _SESSION: Final = ("session_id", "sessionId", "sessionid")
 
 
 def session(headers: Mapping[str, str]) -> str | None:
-    """The session's id, where the server gave one (2025-03-26 to 2025-11-25)."""
-    return headers.get("mcp-session-id") or None
+    """The session's id, where the server gave one (2025-03-26 to 2025-11-25). Of two, servers read the first."""
+    return headers.get("mcp-session-id", "").partition(",")[0].strip() or None
 
 
 def is_mcp(method: str, path: str, headers: Mapping[str, str]) -> bool:
