@@ -147,8 +147,8 @@ def _check_down(codec: Codec, played: Played, changed: Counter[str]) -> None:
     coding = played.recording.answer_headers.get("content-encoding", "")
     kind = played.recording.answer_headers.get("content-type", "")
     before, after = decode_body(played.down.recorded, coding, 1 << 30), played.down.sent
-    frames = choose(kind, before, codec.framings) if played.streaming else "whole"
-    if isinstance(frames, str):
+    frames = choose(kind, before, codec.framings) if played.streaming else None
+    if frames is None or isinstance(frames, str):
         _alike(codec.of_answers.parse(before), codec.of_answers.parse(after), (), played.recording.source)
     elif codec.by_message:
         for one, other in zip(_documents(codec, kind, before), _documents(codec, kind, after), strict=True):
