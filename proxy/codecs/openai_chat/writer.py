@@ -3,7 +3,7 @@
 from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 
 import orjson
 
@@ -68,8 +68,9 @@ class Writer:
         return ("\n\n" if after or again else "") + cuts[channel]
 
     def _count(self, cuts: Mapping[Channel, str]) -> None:
-        """Cuts only become more."""
-        for cut in islice(cuts, self._counted, None):
+        """Cuts only become more, and the new ones come last."""
+        new = len(cuts) - self._counted
+        for cut in islice(reversed(cast("dict[Channel, str]", cuts)), new):
             insort(self._ordinals.setdefault(cut[1], []), number(cut[2]))
         self._counted = len(cuts)
 
