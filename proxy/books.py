@@ -29,8 +29,10 @@ class Books:
 
     async def settled(self) -> None:
         """Wait until nothing is being booked any more."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while tasks := tuple(self._tasks):
+            await asyncio.gather(*tasks, return_exceptions=True)
+            # Where all were done already, gather returned without a turn of the loop, so no callback of theirs has run.
+            self._tasks.difference_update(tasks)
 
     def summary(self) -> dict[str, Any]:
         """What has happened so far."""
